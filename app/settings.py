@@ -1,0 +1,57 @@
+"""ServiceSettings: everything that can be set about the service, with its unit; from `DIFFUSION_LINK_*` variables.
+
+The object is made once, passed to `create_app`, and never changes.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_MIB = 1024 * 1024
+
+
+class ServiceSettings(BaseSettings):
+    """Settings of one service process."""
+
+    model_config = SettingsConfigDict(env_prefix="DIFFUSION_LINK_", frozen=True, extra="forbid")
+
+    artifact: Path | None = Field(None, description="Artifact directory; unset serves the one that ships with the package.")
+    device: str = Field("auto", description="cpu, cuda, cuda:N, mps, or auto: the best one that is there.")
+    cpu_threads: int | None = Field(None, ge=1, description="Threads of one computation on the CPU; unset: one a core.")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
+    port: int = Field(8000, ge=0, le=65_535, description="TCP port; 0 takes a free one and prints it.")
+
+    max_upload_bytes: int = Field(64 * _MIB, ge=1, description="Bytes of one request's body, all files together.")
+    max_files: int = Field(16, ge=1, description="Files in one request.")
+    max_duration_s: float = Field(600.0, gt=0, description="Seconds of one clip, counted while decoding.")
+    max_texts: int = Field(256, ge=1, description="Texts in one POST /text.")
+    max_text_chars: int = Field(1_000, ge=1, description="Characters of one text.")
+
+    queue_capacity: int = Field(
+        64,
+        ge=1,
+        description="Files, and text requests, that may be in the service at once, from upload to answer; the next one is "
+        "refused with 429. Memory for uploads is at most this times max_upload_bytes.",
+    )
+    embed_max_batch_cost: int = Field(16, ge=1, description="Windows of 10 s that are embedded at once.")
+    write_max_batch_cost: int = Field(
+        1_024, ge=1, description="Tokens written at once: candidates times max_new_tokens, summed over captions."
+    )
+    decode_workers: int = Field(2, ge=1, description="Threads that decode and resample audio.")
+
+    request_timeout_s: float = Field(60.0, gt=0, description="Seconds from a request's first byte to its answer, or 504.")
+    drain_timeout_s: float = Field(30.0, gt=0, description="Seconds that accepted requests have to finish on shutdown.")
+
+    @property
+    def max_text_body_bytes(self) -> int:
+        """Bytes of the body of POST /text: every text at its longest, written with JSON's \\u escapes."""
+        return self.max_texts * (12 * self.max_text_chars + 16) + 1_024
+
+    @model_validator(mode="after")
+    def _one_request_fits(self) -> Self:
+        if self.max_files > self.queue_capacity:
+            raise ValueError(f"max_files ({self.max_files}) is more than queue_capacity ({self.queue_capacity})")
+        return self

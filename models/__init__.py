@@ -1,0 +1,1 @@
+"""The captioner: audio, networks, artifacts, training and evaluation. Knows no HTTP."""

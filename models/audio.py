@@ -1,0 +1,148 @@
+"""Bytes to waveforms to windows: the only decoder of this project, used by serving, training and evaluation alike.
+
+Everything in a file that comes from outside is a lie until checked: headers are read for refusing, never for allocating.
+Samples are decoded in blocks, mixed to mono and resampled block by block, so the limits hold while decoding and memory
+is bounded by the longest clip allowed, whatever a header says.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile as sf
+import soxr
+from jaxtyping import Float32
+
+from models.errors import (
+    AudioTooLongError,
+    AudioTooShortError,
+    DamagedAudioError,
+    EmptyAudioError,
+    UnreadableAudioError,
+    UnsupportedAudioError,
+)
+from models.riff import check_riff
+
+SAMPLE_RATE_HZ = 48_000
+"""CLAP's rate (Wu et al. 2023, arXiv 2211.06687)."""
+WINDOW_S = 10
+WINDOW_SAMPLES = WINDOW_S * SAMPLE_RATE_HZ
+"""The one length that CLAP's audio tower is trained on; exactly this many samples, so that no random crop is ever reached."""
+MIN_TAIL_S = 1.0
+"""A remainder shorter than this, after a full window, is left out: repeated ten times and more, a sliver becomes a buzz."""
+
+_FORMATS = {"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"}
+_BLOCK_FRAMES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLimits:
+    """What a clip may be; checked against decoded samples, not only against headers."""
+
+    max_duration_s: float = 600.0
+    min_duration_s: float = 0.05
+    min_sample_rate_hz: int = 4_000
+    max_sample_rate_hz: int = 192_000
+    max_channels: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """Mono samples in [-1, 1] at `SAMPLE_RATE_HZ`."""
+
+    samples: Float32[np.ndarray, " samples"]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE_HZ
+
+
+def decode_audio(data: bytes, limits: AudioLimits) -> Waveform:
+    """Decode a WAV, FLAC, OGG or MP3 file to 48 kHz mono.
+
+    Channels are averaged, the rate is changed with soxr HQ, and samples are clipped to [-1, 1] as LAION-CLAP's int16
+    path does.
+
+    Raises:
+        AudioError: the subclass says what is wrong with the file.
+    """
+    if not data:
+        raise EmptyAudioError("the file is empty")
+    check_riff(data)
+    try:
+        with sf.SoundFile(io.BytesIO(data)) as file:
+            _check_header(file, limits)
+            samples = _resample(_mono_blocks(file, limits), file.samplerate)
+    except sf.LibsndfileError as error:
+        raise UnreadableAudioError(f"not a readable WAV, FLAC, OGG or MP3 file ({error.error_string})") from error
+    waveform = Waveform(np.clip(samples, -1.0, 1.0))
+    if len(samples) == 0:
+        raise EmptyAudioError("the file holds no samples")
+    if waveform.duration_s < limits.min_duration_s:
+        raise AudioTooShortError(f"the clip lasts {waveform.duration_s:.4f} s; the least is {limits.min_duration_s} s")
+    return waveform
+
+
+def cut_windows(waveform: Waveform) -> Float32[np.ndarray, "windows samples"]:
+    """Cut a clip into windows of `WINDOW_SAMPLES`, in order, the last one repeat-padded.
+
+    Repeat-padding is transformers' and LAION's "repeatpad": as many whole repeats as fit, then zeros. A remainder
+    shorter than `MIN_TAIL_S` after a full window is left out.
+    """
+    samples = waveform.samples
+    count = max(1, math.ceil(len(samples) / WINDOW_SAMPLES))
+    if count > 1 and len(samples) - (count - 1) * WINDOW_SAMPLES < MIN_TAIL_S * SAMPLE_RATE_HZ:
+        count -= 1
+    windows = np.zeros((count, WINDOW_SAMPLES), dtype=np.float32)
+    for index in range(count):
+        part = samples[index * WINDOW_SAMPLES : (index + 1) * WINDOW_SAMPLES]
+        repeated = np.tile(part, WINDOW_SAMPLES // len(part))
+        windows[index, : len(repeated)] = repeated
+    return windows
+
+
+def window_spans_s(waveform: Waveform, count: int) -> list[tuple[float, float]]:
+    """Start and end in seconds of each of a clip's `count` windows, as `cut_windows` cuts them."""
+    return [(float(i * WINDOW_S), min(float((i + 1) * WINDOW_S), waveform.duration_s)) for i in range(count)]
+
+
+def _check_header(file: sf.SoundFile, limits: AudioLimits) -> None:
+    if file.format not in _FORMATS:
+        raise UnreadableAudioError(f"{file.format} files are not supported; send WAV, FLAC, OGG or MP3")
+    rate, channels = file.samplerate, file.channels
+    if not limits.min_sample_rate_hz <= rate <= limits.max_sample_rate_hz:
+        bounds = f"{limits.min_sample_rate_hz} to {limits.max_sample_rate_hz} Hz"
+        raise UnsupportedAudioError(f"a sample rate of {rate} Hz is not supported ({bounds})")
+    if channels > limits.max_channels:
+        raise UnsupportedAudioError(f"{channels} channels are not supported (at most {limits.max_channels})")
+
+
+def _mono_blocks(file: sf.SoundFile, limits: AudioLimits) -> Iterator[Float32[np.ndarray, " frames"]]:
+    max_frames = math.ceil(limits.max_duration_s * file.samplerate)
+    frames = 0
+    while True:
+        block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+        if len(block) == 0:
+            break
+        frames += len(block)
+        if frames > max_frames:
+            raise AudioTooLongError(f"the clip is longer than {limits.max_duration_s:g} s")
+        if not np.isfinite(block).all():
+            raise DamagedAudioError("the file holds samples that are not finite numbers (NaN or infinity)")
+        yield block.mean(axis=1, dtype=np.float32)
+    # FLAC headers promise a frame count; OGG and MP3 counts are estimates, and WAV is checked by its chunk sizes.
+    if file.format == "FLAC" and frames < file.frames:
+        raise DamagedAudioError(f"the header promises {file.frames} frames, the file holds {frames}")
+
+
+def _resample(blocks: Iterator[Float32[np.ndarray, " frames"]], rate_hz: int) -> Float32[np.ndarray, " samples"]:
+    if rate_hz == SAMPLE_RATE_HZ:
+        return np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
+    stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, num_channels=1, dtype="float32", quality="HQ")
+    parts = [np.zeros(0, dtype=np.float32)]
+    parts.extend(stream.resample_chunk(block) for block in blocks)
+    parts.append(stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+    return np.concatenate(parts)

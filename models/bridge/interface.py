@@ -1,0 +1,52 @@
+"""What every bridge is: audio embeddings and one seed for each in, text-space embeddings of unit length out.
+
+`store` saves and loads anything of this shape; the pipeline knows nothing else of a bridge.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, PositiveInt
+from torch import Tensor, nn
+
+
+class FrozenConfig(BaseModel):
+    """Settings that cannot be changed, and that refuse keys they do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class BridgeConfig(FrozenConfig):
+    """What every bridge's config.json holds; each kind adds its own `kind` literal and settings."""
+
+    kind: str
+    dim: PositiveInt
+
+
+class Bridge(nn.Module):
+    """A map from audio embeddings to text-space embeddings; weights and statistics are all in its state dict."""
+
+    config: BridgeConfig
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings on both sides."""
+        return self.config.dim
+
+    @abstractmethod
+    def forward(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
+        """Bridge unit audio embeddings; row i draws its noise from seeds[i] alone, the same alone or in a batch."""
+
+    def __call__(
+        self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]
+    ) -> Float[Tensor, "batch dim"]:
+        """Check that there is one seed for each row, then bridge.
+
+        Raises:
+            ValueError: the number of seeds or the width differs from that of the embeddings.
+        """
+        if audio_embeddings.shape != (len(seeds), self.dim):
+            raise ValueError(f"{len(seeds)} seeds, width {self.dim}, but embeddings {tuple(audio_embeddings.shape)}")
+        bridged: Tensor = super().__call__(audio_embeddings, seeds)
+        return bridged

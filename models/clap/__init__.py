@@ -1,0 +1,1 @@
+"""The frozen CLAP encoder: log-mel spectrograms, audio tower, text tower."""

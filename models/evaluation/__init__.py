@@ -1,0 +1,1 @@
+"""Evaluation: hearing, captions and modality gap, measured on an artifact."""
