@@ -47,7 +47,7 @@ class ServiceSettings(BaseSettings):
 
     @property
     def max_text_body_bytes(self) -> int:
-        """Bytes of the body of POST /text: every text at its longest, written with JSON's \\u escapes."""
+        r"""Bytes of the body of POST /text: every text at its longest, written with JSON's \\u escapes."""
         return self.max_texts * (12 * self.max_text_chars + 16) + 1_024
 
     @model_validator(mode="after")

@@ -41,9 +41,7 @@ class TimestepEmbedding(nn.Module):
         half = timestep_dim // 2
         exponents = torch.arange(half, dtype=torch.float32) / (half - 1)
         self.register_buffer("frequencies", torch.exp(-math.log(_MAX_PERIOD) * exponents), persistent=False)
-        self.mlp = nn.Sequential(
-            nn.Linear(timestep_dim, timestep_dim), nn.SiLU(), nn.Linear(timestep_dim, timestep_dim)
-        )
+        self.mlp = nn.Sequential(nn.Linear(timestep_dim, timestep_dim), nn.SiLU(), nn.Linear(timestep_dim, timestep_dim))
 
     def forward(self, k: Int[Tensor, " batch"]) -> Float[Tensor, "batch timestep_dim"]:
         """Embed each step."""

@@ -79,9 +79,7 @@ class DiffusionLink(Bridge):
         noised = draw_noise(text, self.schedule.num_steps, generator)
         return bridge_loss(self.denoiser, self.schedule, self.config.loss, audio, text, noised)
 
-    def _vectors(
-        self, embeddings: Float[Tensor, "batch dim"], mean: Float[Tensor, " dim"]
-    ) -> Float[Tensor, "batch dim"]:
+    def _vectors(self, embeddings: Float[Tensor, "batch dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "batch dim"]:
         return self.statistics.scale * _directions(embeddings, mean, self.config.centred)
 
 

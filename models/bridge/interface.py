@@ -38,9 +38,7 @@ class Bridge(nn.Module):
     def forward(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Bridge unit audio embeddings; row i draws its noise from seeds[i] alone, the same alone or in a batch."""
 
-    def __call__(
-        self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]
-    ) -> Float[Tensor, "batch dim"]:
+    def __call__(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Check that there is one seed for each row, then bridge.
 
         Raises:

@@ -44,9 +44,7 @@ def direction_from(embeddings: Float[Tensor, "batch dim"], mean: Float[Tensor, "
     return functional.normalize(functional.normalize(embeddings, dim=1) - mean, dim=1)
 
 
-def embedding_towards(
-    directions: Float[Tensor, "batch dim"], mean: Float[Tensor, " dim"]
-) -> Float[Tensor, "batch dim"]:
+def embedding_towards(directions: Float[Tensor, "batch dim"], mean: Float[Tensor, " dim"]) -> Float[Tensor, "batch dim"]:
     """The unit embedding that lies in each unit direction, seen from `mean`: the exact inverse of `direction_from`.
 
     The mean of unit vectors lies inside the unit sphere, so the ray μ + r u leaves the sphere at one point, where

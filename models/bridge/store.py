@@ -17,8 +17,8 @@ from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.interface import Bridge
 from models.bridge.mean_shift import MeanShift, MeanShiftConfig
 from models.bridge.ridge import Ridge, RidgeConfig
-from models.bridge.weights import read_weights, write_weights
 from models.errors import ArtifactError
+from models.weights import read_weights, write_weights
 
 _CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"

@@ -46,9 +46,7 @@ class DecoderConfig(BaseModel):
 class CaptionDecoder(nn.Module):
     """Writes captions for embeddings, and learns to."""
 
-    def __init__(
-        self, config: DecoderConfig, language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-    ) -> None:
+    def __init__(self, config: DecoderConfig, language_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Put an untrained projector before a language model.
 
         Raises:
@@ -59,9 +57,7 @@ class CaptionDecoder(nn.Module):
         self.tokenizer = tokenizer
         self.language_model = language_model
         model_config = language_model.config.get_text_config()
-        self.projector = PrefixProjector(
-            config.dim, config.projector_dim, config.prefix_length, model_config.hidden_size
-        )
+        self.projector = PrefixProjector(config.dim, config.projector_dim, config.prefix_length, model_config.hidden_size)
         self.max_positions: int = model_config.max_position_embeddings
         self.rules = TokenRules.of(tokenizer, model_config.vocab_size)
         # A released model's own defaults (sampling, penalties) must not leak into the searches of `generation`.

@@ -23,9 +23,7 @@ class PrefixProjector(nn.Module):
         # One scale for all coordinates: a scale for each would blow up those that carry nothing but noise.
         self.register_buffer("embedding_mean", torch.zeros(dim))
         self.register_buffer("embedding_scale", torch.tensor(dim**-0.5))
-        self.mlp = nn.Sequential(
-            nn.Linear(dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, prefix_length * model_dim)
-        )
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, prefix_length * model_dim))
 
     def fit_statistics(self, embeddings: Float[Tensor, "rows dim"]) -> None:
         """Measure the mean of unit embeddings, and their root mean square distance from it a coordinate."""

@@ -17,8 +17,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from models.decoder.captioner import CaptionDecoder, DecoderConfig
-from models.decoder.weights import read_weights, write_weights
 from models.errors import ArtifactError
+from models.weights import read_weights, write_weights
 
 _CONFIG_FILE = "config.json"
 _PROJECTOR_FILE = "projector.safetensors"

@@ -99,9 +99,7 @@ def test_the_global_generator_is_left_alone(model: PreTrainedModel, rules: Token
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_samples_are_drawn_from_the_models_distribution(
-    model: PreTrainedModel, rules: TokenRules, prefix: Tensor
-) -> None:
+def test_samples_are_drawn_from_the_models_distribution(model: PreTrainedModel, rules: TokenRules, prefix: Tensor) -> None:
     temperature, draws = 0.7, 2000
     logits = model(inputs_embeds=prefix[:1]).logits[0, -1] / temperature
     logits[rules.never] = -torch.inf

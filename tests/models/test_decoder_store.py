@@ -118,9 +118,7 @@ def test_a_wrong_config_is_refused(stored: Path, edit: Callable[[dict[str, Any]]
     ],
 )
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:50])])
-def test_a_missing_or_truncated_file_is_refused_by_name(
-    stored: Path, name: str, damage: Callable[[Path], object]
-) -> None:
+def test_a_missing_or_truncated_file_is_refused_by_name(stored: Path, name: str, damage: Callable[[Path], object]) -> None:
     damage(stored / name)
     with pytest.raises(ArtifactError) as refused:
         load_decoder(stored)
