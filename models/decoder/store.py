@@ -7,23 +7,21 @@ reason. Half precision on disk is read back as float32.
 import copy
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM
 
 from models.decoder.captioner import CaptionDecoder, DecoderConfig
 from models.errors import ArtifactError
+from models.pretrained import read_pretrained
 from models.weights import read_weights, write_weights
 
 _CONFIG_FILE = "config.json"
 _PROJECTOR_FILE = "projector.safetensors"
 _LANGUAGE_MODEL_DIRECTORY = "language_model"
-_LANGUAGE_MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
 def save_decoder(decoder: CaptionDecoder, directory: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -46,7 +44,7 @@ def load_decoder(directory: Path, device: torch.device | str = "cpu") -> Caption
         ArtifactError: a file is missing, damaged, or not what the others need.
     """
     config = _read_config(directory / _CONFIG_FILE)
-    model, tokenizer = _read_language_model(directory / _LANGUAGE_MODEL_DIRECTORY)
+    model, tokenizer = read_pretrained(directory / _LANGUAGE_MODEL_DIRECTORY, AutoModelForCausalLM)
     try:
         decoder = CaptionDecoder(config, model, tokenizer)
     except ValueError as error:
@@ -71,50 +69,3 @@ def _read_config(path: Path) -> DecoderConfig:
 
 def _describe(fault: ErrorDetails) -> str:
     return f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
-
-
-def _read_language_model(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    for name in _LANGUAGE_MODEL_FILES:
-        _check_json(directory / name)
-    weights = sorted(directory.glob("*.safetensors"))
-    if not weights:
-        raise ArtifactError(directory / "model.safetensors", "is missing")
-    for path in weights:
-        _check_weights(path)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            directory,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    # transformers raises whatever its model and tokenizer classes happen to raise on files that do not fit together.
-    except Exception as error:
-        raise ArtifactError(directory, f"transformers cannot load it: {error}") from error
-    model, report = loaded
-    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
-        if report[fault]:
-            raise ArtifactError(directory, f"weights do not fit, {fault}: {sorted(map(str, report[fault]))}")
-    return model, tokenizer
-
-
-def _check_json(path: Path) -> None:
-    try:
-        json.loads(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ArtifactError(path, f"is not JSON: {error}") from error
-
-
-def _check_weights(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt") as tensors:
-            for name in tensors.offset_keys():
-                if not bool(torch.isfinite(tensors.get_tensor(name)).all()):
-                    raise ArtifactError(path, f"{name} holds NaN or infinity")
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(path, f"not a readable safetensors file: {error}") from error

@@ -1,0 +1,75 @@
+"""Reading of transformers directories that may be damaged: strict, local, safetensors only, no code from the directory.
+
+The CLAP encoder and the language model both come through here, whatever their size.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from models.errors import ArtifactError
+
+_JSON_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+def read_pretrained(directory: Path, model_class: Any) -> tuple[Any, PreTrainedTokenizerBase]:
+    """Read a model, in float32, and its tokenizer; `model_class` is any class with transformers' `from_pretrained`.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or the weights are not exactly the model's.
+    """
+    check_pretrained_files(directory)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        model, report = model_class.from_pretrained(
+            directory,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    # transformers raises whatever its model and tokenizer classes happen to raise on files that do not fit together.
+    except Exception as error:
+        raise ArtifactError(directory, f"transformers cannot load it: {error}") from error
+    for fault in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
+        if report[fault]:
+            raise ArtifactError(directory, f"weights do not fit, {fault}: {sorted(map(str, report[fault]))}")
+    return model, tokenizer
+
+
+def check_pretrained_files(directory: Path) -> None:
+    """Refuse a directory in which a file is missing, is not what its name says, or holds a number that is none.
+
+    Raises:
+        ArtifactError: the file's name and the reason.
+    """
+    for name in _JSON_FILES:
+        _check_json(directory / name)
+    weights = sorted(directory.glob("*.safetensors"))
+    if not weights:
+        raise ArtifactError(directory / "model.safetensors", "is missing")
+    for path in weights:
+        _check_weights(path)
+
+
+def _check_json(path: Path) -> None:
+    try:
+        json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(path, f"is not JSON: {error}") from error
+
+
+def _check_weights(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            for name in tensors.offset_keys():
+                if not bool(torch.isfinite(tensors.get_tensor(name)).all()):
+                    raise ArtifactError(path, f"{name} holds NaN or infinity")
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(path, f"not a readable safetensors file: {error}") from error

@@ -1,0 +1,157 @@
+"""train-clap: a small CLAP from scratch on the encoder part of the corpus; reads corpus/, writes clap/.
+
+Three losses over one batch, all at the fixed temperature of 1/100 that makes the modality gap of released encoders:
+contrastive between scenes and captions, with soft targets for scenes of the same sounds (without them the many scenes of
+one sound would push each other away); naming, which sets a scene against a phrase of every sound; and a tagging head on
+the audio tower, without which contrastive learning from scratch hardly begins. The head is thrown away afterwards.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.clap.encoder import ClapEncoder
+from models.clap.small import TEMPERATURE, SmallClapConfig, build_small_clap
+from models.clap.store import save_clap
+from models.clap.tokenizer import train_clap_tokenizer
+from models.training.bank import Sound
+from models.training.loop import LoopSettings, TrainingLoop
+from models.training.scenes import SceneSet
+from models.training.spectrogram_augment import SpectrogramAugmentSettings, augment_log_mel
+
+
+class ClapRecipe(BaseModel):
+    """Settings of train-clap."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: SmallClapConfig = SmallClapConfig()
+    vocab_size: PositiveInt = 1_500
+    loop: LoopSettings
+    batch_size: PositiveInt = 64
+    singles_first_steps: NonNegativeInt = 0
+    """Steps at the beginning that see scenes of one sound only."""
+    contrastive_weight: NonNegativeFloat = 1.0
+    naming_weight: NonNegativeFloat = 1.0
+    tagging_weight: NonNegativeFloat = 1.0
+    augment: SpectrogramAugmentSettings = SpectrogramAugmentSettings()
+    validation_scenes: PositiveInt = 400
+    """Scenes of one sound that measure progress."""
+
+
+class _Student(nn.Module):
+    """The encoder and the tagging head that it learns with."""
+
+    def __init__(self, encoder: ClapEncoder, num_sounds: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tagging = nn.Linear(encoder.pooled_dim, num_sounds)
+
+    def forward(
+        self, log_mel: Float[Tensor, "batch frames mels"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch sounds"]]:
+        """Unit audio embeddings and tag logits."""
+        model = self.encoder.model
+        pooled = model.audio_model(input_features=log_mel.unsqueeze(1)).pooler_output
+        embeddings = functional.normalize(model.audio_projection(pooled).float(), dim=1)
+        tags: Tensor = self.tagging(pooled)
+        return embeddings, tags.float()
+
+
+class ClapTrainer:
+    """Batches, losses and validation of one train-clap run."""
+
+    def __init__(self, recipe: ClapRecipe, sounds: Sequence[Sound], corpus: Path) -> None:
+        """Read the corpus and build an untrained student."""
+        self.recipe = recipe
+        self.sounds = sounds
+        self.number = {sound.name: index for index, sound in enumerate(sounds)}
+        self.scenes = SceneSet.load(corpus, "encoder")
+        self.validation = SceneSet.load(corpus, "validation")
+        self.labels = self._labels(self.scenes)
+        self.singles = np.flatnonzero((self.labels > 0).sum(dim=1).numpy() == 1)
+        captions = (caption for record in self.scenes.records for caption in record.captions)
+        phrases = (phrase for sound in sounds for phrase in sound.phrases)
+        tokenizer = train_clap_tokenizer([*phrases, *captions], recipe.vocab_size)
+        torch.manual_seed(recipe.loop.seed)
+        self.student = _Student(build_small_clap(recipe.model, tokenizer), len(sounds))
+
+    def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
+        """Losses of a random batch."""
+        recipe, everything = self.recipe, np.arange(len(self.scenes.records))
+        pool = self.singles if step < recipe.singles_first_steps and len(self.singles) else everything
+        # In order, since the file is read from the disk.
+        rows = np.sort(pool[torch.randint(len(pool), (recipe.batch_size,), generator=generator).numpy()])
+        log_mel = augment_log_mel(torch.from_numpy(self.scenes.log_mel[rows]).float(), recipe.augment, generator)
+        captions = [_pick(self.scenes.records[row].captions, generator) for row in rows]
+        phrases = [_pick(sound.phrases, generator) for sound in self.sounds]
+        labels = self.labels[rows]
+        with torch.autocast(log_mel.device.type, torch.bfloat16):
+            audio, tags = self.student(log_mel)
+            texts = self.student.encoder.embed_texts([*captions, *phrases])
+        text, names = texts[: len(rows)], texts[len(rows) :]
+        contrastive = _contrastive(audio, text, labels)
+        naming = functional.cross_entropy(audio @ names.T / TEMPERATURE, labels)
+        tagging = functional.cross_entropy(tags, labels)
+        loss = (
+            recipe.contrastive_weight * contrastive + recipe.naming_weight * naming + recipe.tagging_weight * tagging
+        )
+        return {"loss": loss, "contrastive": contrastive, "naming": naming, "tagging": tagging}
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Top-1 and top-5 accuracy of naming unseen recordings of one sound, and the gap between the modalities."""
+        labels = self._labels(self.validation)
+        singles = np.flatnonzero((labels > 0).sum(dim=1).numpy() == 1)[: self.recipe.validation_scenes]
+        encoder = self.student.encoder
+        names = torch.stack([encoder.embed_texts(sound.phrases).mean(dim=0) for sound in self.sounds])
+        with torch.autocast("cpu", torch.bfloat16):
+            audio = torch.cat(
+                [
+                    encoder.embed_log_mel(torch.from_numpy(self.validation.log_mel[rows]).float())
+                    for rows in np.array_split(singles, max(1, len(singles) // 64))
+                ]
+            )
+        truth = labels[singles].argmax(dim=1)
+        ranks = (audio @ functional.normalize(names, dim=1).T).argsort(dim=1, descending=True)
+        hits = ranks == truth.unsqueeze(1)
+        return {
+            "top1": hits[:, 0].float().mean().item(),
+            "top5": hits[:, :5].any(dim=1).float().mean().item(),
+            "paired_cosine": (audio * functional.normalize(names[truth], dim=1)).sum(dim=1).mean().item(),
+            "centroid_distance": (audio.mean(dim=0) - names[truth].mean(dim=0)).norm().item(),
+        }
+
+    def _labels(self, scenes: SceneSet) -> Float[Tensor, "scenes sounds"]:
+        """Each scene's sounds as a distribution."""
+        labels = torch.zeros(len(scenes.records), len(self.sounds))
+        for row, record in enumerate(scenes.records):
+            labels[row, [self.number[sound] for sound in record.sounds]] = 1
+        return labels / labels.sum(dim=1, keepdim=True)
+
+
+def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, *, resume: bool) -> None:
+    """Train in work/clap, and leave the encoder in work/clap/model."""
+    trainer = ClapTrainer(recipe, sounds, work / "corpus")
+    loop = TrainingLoop("train-clap", recipe.loop, trainer.student, work / "clap")
+    loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
+    save_clap(trainer.student.encoder, work / "clap" / "model")
+
+
+def _contrastive(
+    audio: Float[Tensor, "batch dim"], text: Float[Tensor, "batch dim"], labels: Float[Tensor, "batch sounds"]
+) -> Float[Tensor, ""]:
+    """Symmetric cross entropy (Wu et al. 2023, eq. 1) whose targets are shared by all rows of the same sounds."""
+    same = (torch.cdist(labels, labels, p=1) < 1e-4).float()
+    targets = same / same.sum(dim=1, keepdim=True)
+    logits = audio @ text.T / TEMPERATURE
+    return (functional.cross_entropy(logits, targets) + functional.cross_entropy(logits.T, targets)) / 2
+
+
+def _pick(options: Sequence[str], generator: torch.Generator) -> str:
+    return options[int(torch.randint(len(options), (), generator=generator))]

@@ -1,0 +1,42 @@
+"""Log-mel spectrograms: transformers' numbers, whatever the company."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import ClapFeatureExtractor
+
+from models.audio import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from models.clap.log_mel import MAX_FREQUENCY_HZ, MIN_FREQUENCY_HZ, NUM_FRAMES, NUM_MELS, LogMel
+
+
+def _signals() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    time_s = np.arange(WINDOW_SAMPLES) / SAMPLE_RATE_HZ
+    noise = (0.1 * rng.standard_normal(WINDOW_SAMPLES)).astype(np.float32)
+    spectrum = np.fft.rfft(noise)
+    spectrum[40_000:] = 0  # nothing above 4 kHz, as in a file of 8 kHz
+    return {
+        "noise": noise,
+        "band-limited": np.fft.irfft(spectrum).astype(np.float32),
+        "silence": np.zeros(WINDOW_SAMPLES, dtype=np.float32),
+        "half silence": np.where(time_s < 5, noise, 0).astype(np.float32),
+        "loud tone": np.sin(2 * np.pi * 440 * time_s).astype(np.float32),
+        "full-scale square": np.sign(np.sin(2 * np.pi * 100 * time_s)).astype(np.float32),
+    }
+
+
+@pytest.mark.parametrize("name", _signals())
+def test_it_equals_transformers_feature_extractor(name: str) -> None:
+    signal = _signals()[name]
+    extractor = ClapFeatureExtractor(frequency_min=MIN_FREQUENCY_HZ, frequency_max=MAX_FREQUENCY_HZ)
+    expected = extractor(signal, sampling_rate=SAMPLE_RATE_HZ, truncation="rand_trunc", return_tensors="np")
+    actual = LogMel()(torch.from_numpy(signal).unsqueeze(0))
+    assert actual.shape == (1, NUM_FRAMES, NUM_MELS)
+    assert float(np.abs(actual.numpy()[0] - expected["input_features"][0, 0]).max()) < 1e-3
+
+
+def test_a_batch_changes_nothing() -> None:
+    windows = torch.from_numpy(np.stack(list(_signals().values())))
+    log_mel = LogMel()
+    together = log_mel(windows)
+    assert torch.equal(together, torch.cat([log_mel(window.unsqueeze(0)) for window in windows]))
