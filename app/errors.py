@@ -5,11 +5,12 @@ ServiceError                       the service refuses a whole request; never th
 ├── InvalidBodyError, TooManyTextsError
 ├── UnsupportedMediaTypeError, PayloadTooLargeError
 ├── NotReadyError, UnhealthyError
-└── RequestTimeoutError
+├── RequestTimeoutError
+└── AllFilesFailedError         answered as the first file's error
 Errors of single files and texts are `models.errors.InputError`; a full queue is `app.stage.QueueFullError`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,9 +75,18 @@ class RequestTimeoutError(ServiceError):
     """The request took longer than `request_timeout_s`."""
 
 
+class AllFilesFailedError(ServiceError):
+    """No file of the request could be used; holds each file's name, if it has one, and its error."""
+
+    def __init__(self, failures: Sequence[tuple[str | None, Exception]]) -> None:
+        """Keep the failures in the order of the files; there is at least one."""
+        super().__init__("no file could be used")
+        self.failures = failures
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """One row of the table; `paths` says which OpenAPI operations list it, of audio, text, info and health."""
+    """One row of the table; `paths` says which kinds of OpenAPI operations list it."""
 
     error: type[Exception]
     status: int
@@ -86,7 +96,8 @@ class ErrorRow:
 
 
 _AUDIO, _TEXT, _WORK = ("audio",), ("text",), ("audio", "text")
-_ANY = ("audio", "text", "info", "health")
+_STATE = ("audio", "text", "info", "health")
+_ANY = (*_STATE, "metrics")
 
 TABLE = (
     ErrorRow(MalformedMultipartError, 400, "malformed_multipart", "The multipart body cannot be read.", _AUDIO),
@@ -114,8 +125,8 @@ TABLE = (
     ErrorRow(domain.InputError, 422, domain.InputError.type, str(domain.InputError.__doc__), _WORK),
     ErrorRow(QueueFullError, 429, "queue_full", "No free place; try again after Retry-After seconds.", _WORK),
     ErrorRow(Exception, 500, "internal_error", "A fault of the service; its log has the request id.", _ANY),
-    ErrorRow(NotReadyError, 503, "not_ready", "The service is loading or shutting down.", (*_WORK, "info", "health")),
-    ErrorRow(UnhealthyError, 503, "unhealthy", "The service needs a restart.", _ANY),
+    ErrorRow(NotReadyError, 503, "not_ready", "The service is loading or shutting down.", _STATE),
+    ErrorRow(UnhealthyError, 503, "unhealthy", "The service needs a restart.", _STATE),
     ErrorRow(StageClosedError, 503, "shutting_down", "The service stopped before the answer was ready.", _WORK),
     ErrorRow(RequestTimeoutError, 504, "timeout", "No answer within request_timeout_s.", _WORK),
 )
@@ -125,24 +136,30 @@ _HTTP_TYPES = {404: "not_found", 405: "method_not_allowed"}
 
 def row_of(error: Exception) -> ErrorRow:
     """The row of the nearest listed class of an error."""
+    if isinstance(error, AllFilesFailedError):
+        return row_of(error.failures[0][1])
     return next(_ROWS[parent] for parent in type(error).__mro__ if parent in _ROWS)
 
 
-def detail_of(error: Exception, subject: str = "") -> ErrorDetail:
-    """What a user may know of an error; `subject` names the file at fault.
+def detail_of(error: Exception) -> ErrorDetail:
+    """What a user may know of an error.
 
     The text of an error that the table does not list could hold anything, so it stays in the log.
     """
     row = row_of(error)
-    message = _validation_message(error) if isinstance(error, RequestValidationError) else str(error)
-    if row.error is Exception:
-        message = row.meaning
-    return ErrorDetail(type=row.type, message=f"{subject}: {message}" if subject else message)
+    if isinstance(error, AllFilesFailedError):
+        details = [(name, detail_of(failure).message) for name, failure in error.failures]
+        message = "; ".join(f"{name}: {text}" if name else text for name, text in details)
+    elif isinstance(error, RequestValidationError):
+        message = _validation_message(error)
+    else:
+        message = row.meaning if row.error is Exception else str(error)
+    return ErrorDetail(type=row.type, message=message)
 
 
-def error_response(trace: Trace, error: Exception, subject: str = "") -> JSONResponse:
+def error_response(trace: Trace, error: Exception) -> JSONResponse:
     """The response to a request that failed, noted in its trace."""
-    status, headers, detail = row_of(error).status, {}, detail_of(error, subject)
+    status, headers, detail = row_of(error).status, dict[str, str](), detail_of(error)
     if isinstance(error, HTTPException):
         status, headers = error.status_code, dict(error.headers or {})
         detail = ErrorDetail(type=_HTTP_TYPES.get(status, "http_error"), message=error.detail)
@@ -159,7 +176,7 @@ async def handle_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def responses_for(path: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI error responses of the operations of one kind (audio, text, info, health)."""
+    """The OpenAPI error responses of the operations of one kind (audio, text, info, health, metrics)."""
     rows = [row for row in TABLE if path in row.paths]
     return {status: _response(row for row in rows if row.status == status) for status in {row.status for row in rows}}
 

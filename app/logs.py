@@ -10,7 +10,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -56,7 +56,7 @@ class Trace:
         return headers
 
 
-def begin_trace(scope: dict[str, Any], request_id: str | None) -> Trace:
+def begin_trace(scope: MutableMapping[str, Any], request_id: str | None) -> Trace:
     """Attach a trace to an ASGI scope; an id that is not short and plain is replaced by one of ours."""
     valid = request_id is not None and _REQUEST_ID.fullmatch(request_id)
     trace = Trace(request_id if request_id and valid else uuid.uuid4().hex)

@@ -1,11 +1,16 @@
-"""Bodies of requests and responses, and the query parameters; what a field means is said here, once, for code and OpenAPI."""
+"""Bodies of requests and responses, and the query parameters.
 
-from typing import Literal
+What a field means is said here, once, for code and OpenAPI.
+"""
+
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Encoding = Literal["float", "base64"]
 MAX_SEED = 2**63 - 1
+MAX_CANDIDATES = 8
+MAX_NEW_TOKENS = 64
 
 
 class _Frozen(BaseModel):
@@ -15,9 +20,9 @@ class _Frozen(BaseModel):
 class CaptionOptions(_Frozen):
     """How to caption a clip: the query of POST /caption and the flags of the command line."""
 
-    candidates: int = Field(1, ge=1, le=8, description="Captions to write for each clip, best score first.")
+    candidates: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Captions to write for each clip, best score first.")
     timeline: bool = Field(False, description="Also caption each window of 10 s.")
-    max_new_tokens: int = Field(32, ge=1, le=64, description="Most tokens of a caption.")
+    max_new_tokens: int = Field(32, ge=1, le=MAX_NEW_TOKENS, description="Most tokens of a caption.")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the bridge's noise and of sampled candidates.")
     bridge: bool = Field(True, description="False gives the decoder the unbridged CLAP embedding, for comparison.")
 
@@ -146,6 +151,30 @@ class TextResponse(_Frozen):
     model: str
     dim: int
     results: list[EmbeddedText]
+
+
+class ModelInfo(_Frozen):
+    """What is served: facts of the artifact and of the networks in it."""
+
+    name: str
+    version: str
+    created: str = Field(description="ISO 8601, with the time zone.")
+    licence: str
+    code_revision: str
+    dim: int = Field(description="Width of every embedding.")
+    device: str
+    encoder: dict[str, Any]
+    bridge: dict[str, Any]
+    decoder: dict[str, Any]
+    files: dict[str, str] = Field(description="sha256 of every file of the artifact.")
+    training_data: dict[str, Any]
+    metrics: dict[str, Any] = Field(description="What was measured on the test split.")
+
+
+class ModelsResponse(_Frozen):
+    """The answer of GET /models: one model a service."""
+
+    models: list[ModelInfo]
 
 
 class HealthResponse(_Frozen):

@@ -4,7 +4,6 @@ The object is made once, passed to `create_app`, and never changes.
 """
 
 from pathlib import Path
-from typing import Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -51,7 +50,7 @@ class ServiceSettings(BaseSettings):
         return self.max_texts * (12 * self.max_text_chars + 16) + 1_024
 
     @model_validator(mode="after")
-    def _one_request_fits(self) -> Self:
+    def _one_request_fits(self) -> "ServiceSettings":
         if self.max_files > self.queue_capacity:
             raise ValueError(f"max_files ({self.max_files}) is more than queue_capacity ({self.queue_capacity})")
         return self

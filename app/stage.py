@@ -2,8 +2,8 @@
 
 The service uses it twice (embedding and writing), each with its own items, costs and function; nothing here knows what
 an item is. Callers on any thread submit items and get futures; the runner pulls the oldest items that may share a batch,
-up to a cost budget, and calls one function on them. No timer: what queued up while the device was busy is the next batch,
-so a lone item never waits.
+up to a cost budget, and calls one function on them. No timer: the batch is formed when the device is free, of what queued
+up while it was busy, so a lone item never waits.
 
 Promises: each future is resolved exactly once; a cancelled item frees its place and is never run; when a batch of several
 items fails, each is retried alone, so that only the poisoned one fails; the runner outlives every batch; `close` returns
@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -63,15 +64,12 @@ class _Entry(Generic[In, Out]):
     claimed: bool = False
 
 
-def _ignore(_: BatchReport) -> None:
-    return None
-
-
 class Stage(Generic[In, Out]):
     """A queue of `In` items that one runner turns into `Out` answers, batch by batch.
 
     `run` gets items of one key and returns one output for each, in order. An item that costs more than `max_batch_cost`
-    runs alone. `queue_capacity` counts the cost of waiting items, not of running ones.
+    runs alone. `queue_capacity` counts the cost of waiting items, not of running ones. `device` is entered before a batch is
+    formed and left after it; stages that share a device share it.
     """
 
     def __init__(
@@ -83,7 +81,8 @@ class Stage(Generic[In, Out]):
         key_of: Callable[[In], Hashable],
         queue_capacity: int,
         max_batch_cost: int,
-        on_batch: Callable[[BatchReport], None] = _ignore,
+        device: AbstractContextManager[None] | None = None,
+        on_batch: Callable[[BatchReport], None] = lambda _: None,
     ) -> None:
         """Prepare the stage; nothing runs before `start`."""
         self.name = name
@@ -92,6 +91,7 @@ class Stage(Generic[In, Out]):
         self._run = run
         self._cost_of = cost_of
         self._key_of = key_of
+        self._device = device or nullcontext()
         self._on_batch = on_batch
         self._wakeup = threading.Condition()
         self._waiting: deque[_Entry[In, Out]] = deque()
@@ -149,38 +149,36 @@ class Stage(Generic[In, Out]):
             self._wakeup.notify()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
-        with self._wakeup:
-            left = [*self._running, *self._waiting]
-            self._waiting.clear()
-        return self._fail(left, StageClosedError(f"the {self.name} stage closed before this item was done")) == 0
+        error = StageClosedError(f"the {self.name} stage closed before this item was done")
+        return self._fail(self._take_left(), error) == 0
 
     def _loop(self) -> None:
         try:
             while self._run_next():
                 pass
         finally:
-            with self._wakeup:
-                self._closing = True
-                left = [*self._running, *self._waiting]
-                self._waiting.clear()
-            self._fail(left, StageClosedError(f"the runner of the {self.name} stage is gone"))
+            self._fail(self._take_left(), StageClosedError(f"the runner of the {self.name} stage is gone"))
 
     def _run_next(self) -> bool:
-        batch = self._next_batch()
-        if batch:
-            self._run_batch(batch, time.perf_counter())
-            self._running = []
-        return bool(batch)
-
-    def _next_batch(self) -> list[_Entry[In, Out]]:
-        """Wait for items that may run together; empty when the stage is closed and nothing waits."""
+        """Wait for items, then for the device, and run a batch; false when the stage is closed and nothing waits."""
         with self._wakeup:
-            while not self._running:
-                self._wakeup.wait_for(lambda: self._waiting or self._closing)
-                if not self._waiting:
-                    return []
+            self._wakeup.wait_for(lambda: self._waiting or self._closing)
+            if not self._waiting:
+                return False
+        with self._device:
+            with self._wakeup:
                 self._running = self._pull()
-            return self._running
+            if self._running:
+                self._run_batch(self._running, time.perf_counter())
+            self._running = []
+        return True
+
+    def _take_left(self) -> list[_Entry[In, Out]]:
+        with self._wakeup:
+            self._closing = True
+            left = [*self._running, *self._waiting]
+            self._waiting.clear()
+        return left
 
     def _pull(self) -> list[_Entry[In, Out]]:
         """Take the oldest item and, in order, the items of its key that fit; the others keep their order."""

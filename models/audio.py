@@ -23,18 +23,24 @@ from models.errors import (
     UnreadableAudioError,
     UnsupportedAudioError,
 )
-from models.riff import check_riff
+from models.riff import repair_riff
 
 SAMPLE_RATE_HZ = 48_000
 """CLAP's rate (Wu et al. 2023, arXiv 2211.06687)."""
 WINDOW_S = 10
 WINDOW_SAMPLES = WINDOW_S * SAMPLE_RATE_HZ
-"""The one length that CLAP's audio tower is trained on; exactly this many samples, so that no random crop is ever reached."""
+"""The one length that CLAP's audio tower is trained on; exactly as many samples, so that no random crop is ever reached."""
 MIN_TAIL_S = 1.0
 """A remainder shorter than this, after a full window, is left out: repeated ten times and more, a sliver becomes a buzz."""
 
 _FORMATS = {"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"}
+_MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3")
+"""First bytes of these formats, MP3 without tags aside; libsndfile's parsers of twenty others see no stranger's bytes."""
 _BLOCK_FRAMES = 65_536
+_UNKNOWN_FRAMES = 2**63 - 1
+"""libsndfile's SF_COUNT_MAX: a FLAC that was streamed does not know its length."""
+_MAX_LEVEL = 1e6
+"""Float files may hold 3e38; far above full scale, this keeps the mean and the resampler from overflowing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +77,13 @@ def decode_audio(data: bytes, limits: AudioLimits) -> Waveform:
     """
     if not data:
         raise EmptyAudioError("the file is empty")
-    check_riff(data)
-    try:
-        with sf.SoundFile(io.BytesIO(data)) as file:
-            _check_header(file, limits)
-            samples = _resample(_mono_blocks(file, limits), file.samplerate)
-    except sf.LibsndfileError as error:
-        raise UnreadableAudioError(f"not a readable WAV, FLAC, OGG or MP3 file ({error.error_string})") from error
-    waveform = Waveform(np.clip(samples, -1.0, 1.0))
-    if len(samples) == 0:
-        raise EmptyAudioError("the file holds no samples")
-    if waveform.duration_s < limits.min_duration_s:
-        raise AudioTooShortError(f"the clip lasts {waveform.duration_s:.4f} s; the least is {limits.min_duration_s} s")
-    return waveform
+    if not data.startswith(_MAGICS) and not _is_mpeg_frame(data):
+        raise UnreadableAudioError("not a WAV, FLAC, OGG or MP3 file")
+    data = repair_riff(data)
+    with _open(data) as file:
+        _check_header(file, limits)
+        samples = _resample(_mono_blocks(file, limits), file.samplerate)
+    return Waveform(np.clip(samples, -1.0, 1.0))
 
 
 def cut_windows(waveform: Waveform) -> Float32[np.ndarray, "windows samples"]:
@@ -109,6 +109,21 @@ def window_spans_s(waveform: Waveform, count: int) -> list[tuple[float, float]]:
     return [(float(i * WINDOW_S), min(float((i + 1) * WINDOW_S), waveform.duration_s)) for i in range(count)]
 
 
+def _is_mpeg_frame(data: bytes) -> bool:
+    return len(data) > 1 and data[0] == 0xFF and data[1] & 0xE0 == 0xE0
+
+
+def _open(data: bytes) -> sf.SoundFile:
+    try:
+        file = sf.SoundFile(io.BytesIO(data))
+    except sf.LibsndfileError as error:
+        raise UnreadableAudioError(f"not a readable WAV, FLAC, OGG or MP3 file ({error.error_string})") from error
+    # soundfile seeks after every block of a seekable file, which fails in a FLAC that does not know its length, and
+    # reads no further than the count of frames, which is an estimate in MP3.
+    file.seekable = lambda: False
+    return file
+
+
 def _check_header(file: sf.SoundFile, limits: AudioLimits) -> None:
     if file.format not in _FORMATS:
         raise UnreadableAudioError(f"{file.format} files are not supported; send WAV, FLAC, OGG or MP3")
@@ -121,21 +136,30 @@ def _check_header(file: sf.SoundFile, limits: AudioLimits) -> None:
 
 
 def _mono_blocks(file: sf.SoundFile, limits: AudioLimits) -> Iterator[Float32[np.ndarray, " frames"]]:
-    max_frames = math.ceil(limits.max_duration_s * file.samplerate)
     frames = 0
-    while True:
-        block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-        if len(block) == 0:
-            break
+    while len(block := _read_block(file)):
         frames += len(block)
-        if frames > max_frames:
+        if frames > limits.max_duration_s * file.samplerate:
             raise AudioTooLongError(f"the clip is longer than {limits.max_duration_s:g} s")
         if not np.isfinite(block).all():
             raise DamagedAudioError("the file holds samples that are not finite numbers (NaN or infinity)")
-        yield block.mean(axis=1, dtype=np.float32)
+        yield np.clip(block, -_MAX_LEVEL, _MAX_LEVEL).mean(axis=1, dtype=np.float32)
     # FLAC headers promise a frame count; OGG and MP3 counts are estimates, and WAV is checked by its chunk sizes.
-    if file.format == "FLAC" and frames < file.frames:
+    if file.format == "FLAC" and frames < file.frames != _UNKNOWN_FRAMES:
         raise DamagedAudioError(f"the header promises {file.frames} frames, the file holds {frames}")
+    if frames == 0:
+        raise EmptyAudioError("the file holds no samples")
+    if frames < limits.min_duration_s * file.samplerate:
+        duration_ms = 1_000 * frames / file.samplerate
+        raise AudioTooShortError(f"the clip lasts {duration_ms:.3g} ms; the least is {1_000 * limits.min_duration_s:g} ms")
+
+
+def _read_block(file: sf.SoundFile) -> Float32[np.ndarray, "frames channels"]:
+    try:
+        block: Float32[np.ndarray, "frames channels"] = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+    except sf.LibsndfileError as error:
+        raise DamagedAudioError(f"the file is damaged or cut short ({error.error_string})") from error
+    return block
 
 
 def _resample(blocks: Iterator[Float32[np.ndarray, " frames"]], rate_hz: int) -> Float32[np.ndarray, " samples"]:

@@ -1,4 +1,4 @@
-"""A convolutional audio tower beside HTSAT: after PANNs (Kong et al. 2020, arXiv 1912.10211), one of LAION-CLAP's own towers.
+"""A convolutional audio tower beside HTSAT, after PANNs (Kong et al. 2020, arXiv 1912.10211), a tower of LAION-CLAP too.
 
 Learns twice as fast as HTSAT from few recordings. It stands where `ClapModel` has its audio model, so that everything
 else of CLAP stays transformers' own; `cnn_tower` in config.json says that it is there.
@@ -61,9 +61,7 @@ class CnnTower(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(
-        self, input_features: Float[Tensor, "windows 1 frames mels"], **_: Any
-    ) -> BaseModelOutputWithPooling:
+    def forward(self, input_features: Float[Tensor, "windows 1 frames mels"], **_: Any) -> BaseModelOutputWithPooling:
         """Pool each window: mean over frequency, then the sum of maximum and mean over time (PANNs, section III)."""
         x = self.mel_norm(input_features.squeeze(1).transpose(1, 2)).transpose(1, 2).unsqueeze(1)
         # Channels last is the layout in which CPUs and GPUs convolve fastest.

@@ -99,9 +99,7 @@ class ClapTrainer:
         contrastive = _contrastive(audio, text, labels)
         naming = functional.cross_entropy(audio @ names.T / TEMPERATURE, labels)
         tagging = functional.cross_entropy(tags, labels)
-        loss = (
-            recipe.contrastive_weight * contrastive + recipe.naming_weight * naming + recipe.tagging_weight * tagging
-        )
+        loss = recipe.contrastive_weight * contrastive + recipe.naming_weight * naming + recipe.tagging_weight * tagging
         return {"loss": loss, "contrastive": contrastive, "naming": naming, "tagging": tagging}
 
     def evaluate(self) -> Mapping[str, float]:

@@ -45,9 +45,7 @@ def test_an_encoder_with_htsat_is_a_plain_transformers_directory(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:50])])
-def test_a_missing_or_truncated_file_is_refused_by_name(
-    stored: Path, name: str, damage: Callable[[Path], object]
-) -> None:
+def test_a_missing_or_truncated_file_is_refused_by_name(stored: Path, name: str, damage: Callable[[Path], object]) -> None:
     damage(stored / name)
     with pytest.raises(ArtifactError) as refused:
         load_clap(stored)

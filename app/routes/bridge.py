@@ -1,0 +1,32 @@
+"""POST /bridge: embeddings of sounds in text space."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.answers import answer_files
+from app.bodies import embedded_file
+from app.captioning import AudioFile, EmbeddedClip
+from app.engine import Engine
+from app.errors import responses_for
+from app.routes.audio_body import AUDIO_BODY
+from app.schemas import BridgeOptions, BridgeResponse, EmbeddedFile, FailedFile
+from app.times import StageTimes
+
+router = APIRouter()
+
+
+@router.post("/bridge", response_model=BridgeResponse, responses=responses_for("audio"), openapi_extra=AUDIO_BODY)
+async def bridge(request: Request, options: Annotated[BridgeOptions, Query()]) -> Response:
+    """Embed each file in the space of texts, for search with the vectors of POST /text."""
+
+    async def work(engine: Engine, file: AudioFile, times: StageTimes) -> EmbeddedClip:
+        return await engine.embed(file, options.seed, times)
+
+    return await answer_files(request, work, partial(embedded_file, options=options), _body)
+
+
+def _body(engine: Engine, results: list[EmbeddedFile | FailedFile]) -> BridgeResponse:
+    return BridgeResponse(model=engine.pipeline.manifest.name, dim=engine.pipeline.dim, results=results)

@@ -1,0 +1,67 @@
+"""POST /text: embeddings of texts, in the space that POST /bridge puts sounds in."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from app.answers import until_gone
+from app.bodies import embedded_texts, render
+from app.errors import InvalidBodyError, TooManyTextsError, UnsupportedMediaTypeError, responses_for
+from app.logs import trace_of
+from app.schemas import TextOptions, TextRequest, TextResponse
+from app.service import service_of
+from app.settings import ServiceSettings
+from app.times import StageTimes
+from app.uploads import media_type, read_bounded
+from models.errors import TextError
+
+router = APIRouter()
+
+_SHOWN_FAULTS = 3
+_JSON_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": TextRequest.model_json_schema()}},
+    }
+}
+
+
+@router.post("/text", response_model=TextResponse, responses=responses_for("text"), openapi_extra=_JSON_BODY)
+async def text(request: Request, options: Annotated[TextOptions, Query()]) -> Response:
+    """Embed texts with CLAP's text tower."""
+    service, trace, times = service_of(request), trace_of(request.scope), StageTimes()
+    engine = service.ready_engine()
+    if (kind := media_type(request)) != "application/json":
+        raise UnsupportedMediaTypeError(
+            f"{kind or 'a body without a content type'} is not taken here; send application/json"
+        )
+    async with service.admitted(trace):
+        body = await read_bounded(request, service.settings.max_text_body_bytes)
+        texts = await engine.render(lambda: _read_texts(body, service.settings))
+        rows = (await until_gone(request, engine.embed_texts(texts, times))).raw
+        trace.times = times
+        model, dim = engine.pipeline.manifest.name, engine.pipeline.dim
+        answer = await engine.render(
+            lambda: render(TextResponse(model=model, dim=dim, results=embedded_texts(texts, rows, options.encoding)))
+        )
+    return Response(answer, media_type="application/json")
+
+
+def _read_texts(body: bytes, settings: ServiceSettings) -> list[str]:
+    try:
+        texts = TextRequest.model_validate_json(body).texts
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors(include_url=False)
+        ]
+        raise InvalidBodyError("; ".join(faults[:_SHOWN_FAULTS])) from error
+    if len(texts) > settings.max_texts:
+        raise TooManyTextsError(f"{len(texts)} texts; a request may hold {settings.max_texts}")
+    for index, item in enumerate(texts):
+        if not item.strip():
+            raise TextError(f"texts.{index}: the text is blank")
+        if len(item) > settings.max_text_chars:
+            raise TextError(f"texts.{index}: {len(item)} characters; a text may have {settings.max_text_chars}")
+    return texts

@@ -1,0 +1,160 @@
+"""Service: what one process is while it runs: settings, metrics, engine, how many files are in it, and whether it stops.
+
+The lifespan of the app starts and drains it; handlers ask it for the engine, a place and a deadline.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+from fastapi import Request
+
+from app.engine import Engine
+from app.errors import NotReadyError, RequestTimeoutError, UnhealthyError
+from app.logs import Trace
+from app.metrics import Metrics
+from app.settings import ServiceSettings
+from app.stage import QueueFullError
+from models.artifact import EMBEDDED_ARTIFACT
+from models.pipeline import Pipeline
+
+Load = Callable[[Path, str, int | None], Pipeline]
+"""Like `Pipeline.load`: artifact directory, device, CPU threads."""
+
+_log = logging.getLogger(__name__)
+
+
+class Admission:
+    """The places that one request holds."""
+
+    def __init__(self, service: "Service") -> None:
+        """Hold none yet."""
+        self._service = service
+        self._held = 0
+
+    def take(self, count: int) -> None:
+        """Take places, all or none.
+
+        Raises:
+            QueueFullError: there are not as many.
+        """
+        capacity, in_flight = self._service.settings.queue_capacity, self._service.in_flight
+        if in_flight + count > capacity:
+            raise QueueFullError(f"{in_flight} of {capacity} places are taken; this request needs {count} more")
+        self._held += count
+        self._service.change_in_flight(count)
+
+    def give_back(self) -> None:
+        """Give all places back."""
+        self._service.change_in_flight(-self._held)
+        self._held = 0
+
+
+class Service:
+    """The state of one process; used on the event loop only."""
+
+    def __init__(self, settings: ServiceSettings, load: Load) -> None:
+        """Prepare; nothing is loaded before `start`."""
+        self.settings = settings
+        self.metrics = Metrics()
+        self.engine: Engine | None = None
+        self.in_flight = 0
+        self._load = load
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._drained: asyncio.Task[None] | None = None
+        self.metrics.watch_in_flight(lambda: self.in_flight)
+
+    async def start(self) -> None:
+        """Load the artifact, warm it up, and start the stages.
+
+        Raises:
+            ArtifactError: the artifact cannot be used.
+            DeviceError: the device is not there.
+        """
+        settings = self.settings
+        pipeline = await asyncio.to_thread(
+            self._load, settings.artifact or EMBEDDED_ARTIFACT, settings.device, settings.cpu_threads
+        )
+        await asyncio.to_thread(pipeline.warm_up)
+        engine = Engine(pipeline, settings, self.metrics.observe_batch)
+        for stage in engine.stages:
+            self.metrics.watch_queue(stage)
+        engine.start()
+        self.engine = engine
+        _log.info("ready: %s %s on %s", pipeline.manifest.name, pipeline.manifest.version, pipeline.device_name)
+
+    def ready_engine(self) -> Engine:
+        """The engine, if the service takes requests.
+
+        Raises:
+            NotReadyError: it is loading or shutting down.
+            UnhealthyError: a stage has lost its runner.
+        """
+        if self._drained is not None:
+            raise NotReadyError("the service is shutting down")
+        if self.engine is None:
+            raise NotReadyError("the service is loading")
+        self.check_alive()
+        return self.engine
+
+    def check_alive(self) -> None:
+        """Do nothing, unless a stage has lost its runner.
+
+        Raises:
+            UnhealthyError: it has.
+        """
+        if self.engine is not None and self._drained is None and not self.engine.alive:
+            raise UnhealthyError("a worker of the service is gone; restart it")
+
+    @asynccontextmanager
+    async def admitted(self, trace: Trace) -> AsyncIterator[Admission]:
+        """Hold a place for a request, and end it at its deadline.
+
+        Raises:
+            QueueFullError: no place is free.
+            RequestTimeoutError: the deadline is past.
+        """
+        limit_s = self.settings.request_timeout_s
+        admission = Admission(self)
+        admission.take(1)
+        try:
+            async with asyncio.timeout(limit_s - trace.total_s) as deadline:
+                yield admission
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise RequestTimeoutError(f"no answer within {limit_s:g} s") from error
+        finally:
+            admission.give_back()
+
+    def change_in_flight(self, change: int) -> None:
+        """Count files, and text requests, in and out."""
+        self.in_flight += change
+        if self.in_flight:
+            self._empty.clear()
+        else:
+            self._empty.set()
+
+    async def drain(self) -> None:
+        """Refuse new requests, let those that are in finish for `drain_timeout_s`, fail the rest; may be called again."""
+        if self._drained is None:
+            self._drained = asyncio.create_task(self._drain())
+        await asyncio.shield(self._drained)
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(self.settings.drain_timeout_s):
+                await self._empty.wait()
+        except TimeoutError:
+            _log.warning("%d files had no answer within drain_timeout_s", self.in_flight)
+        if self.engine is not None:
+            await asyncio.to_thread(self.engine.close)
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to."""
+    return cast(Service, request.app.state.service)

@@ -1,0 +1,45 @@
+"""Which device computes: the word that a user gives, to the device that torch knows.
+
+Also where torch is told to compute float32 as float32, since a batch must give what its rows give alone.
+"""
+
+import re
+
+import torch
+
+from models.errors import DeviceError
+
+_NAME = re.compile(r"auto|cpu|mps|cuda(?::(\d{1,3}))?")
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn auto, cpu, cuda, cuda:N or mps into a device that is there; auto takes the first GPU, else the CPU.
+
+    Raises:
+        DeviceError: the word is none of these, or there is no such device.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise DeviceError(f"device {name!r} is not known; use auto, cpu, cuda, cuda:N or mps")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return torch.device("cpu")
+    if name == "mps":
+        if not torch.backends.mps.is_available():
+            raise DeviceError("device mps is not available on this machine")
+        return torch.device("mps")
+    index = int(match.group(1) or 0)
+    if index >= count:
+        raise DeviceError(f"device {name} is not available: torch sees {count} CUDA devices")
+    return torch.device("cuda", index)
+
+
+def use_exact_float32() -> None:
+    """Keep cuDNN from TF32 convolutions, its default: their 10 bits make a row depend on its batch beyond 1e-4."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def describe_device(device: torch.device) -> str:
+    """Name the device for people, as in "cuda:0 (NVIDIA H100)"."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

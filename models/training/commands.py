@@ -1,0 +1,164 @@
+"""The training commands: corpus, train-clap, embed, train-bridge, train-decoder, evaluate, export.
+
+Each takes a recipe and runs one stage in its work directory. `app.cli` adds them to the program. The stages are imported
+when a command runs: nothing that serves or captions should wait for, or hold, what only training needs.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from rich.console import Console
+
+from models.errors import DiffusionLinkError
+
+Run = Callable[[argparse.Namespace], int]
+
+
+@runtime_checkable
+class Subparsers(Protocol):
+    """What `argparse.ArgumentParser.add_subparsers` returns."""
+
+    def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser:
+        """Add a command."""
+        ...
+
+
+def add_commands(subparsers: Subparsers) -> None:
+    """Add all training commands; each sets `run`, which takes the parsed arguments and returns the exit status."""
+    for name, (run, summary) in _COMMANDS.items():
+        parser = subparsers.add_parser(name, help=summary, description=summary)
+        parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to do, a section for each command")
+        parser.add_argument(
+            "--work", type=Path, metavar="DIR", help="where all commands of a recipe keep their files (work/RECIPE)"
+        )
+        parser.add_argument("--resume", action="store_true", help="go on where an interrupted run of this command ended")
+        parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
+        if name == "evaluate":
+            parser.add_argument("--artifact", type=Path, metavar="DIR", help="what to measure (DIR/artifact of --work)")
+            parser.add_argument("--split", choices=("validation", "test"), help="instead of the recipe's")
+        parser.set_defaults(run=_reporting(name, run))
+
+
+def work_directory(arguments: argparse.Namespace) -> Path:
+    """Where the stages of a recipe keep their files."""
+    given: Path | None = arguments.work
+    return given if given is not None else Path("work") / arguments.recipe.stem
+
+
+def _reporting(name: str, run: Callable[[argparse.Namespace], None]) -> Run:
+    """Turn an error that is the user's to mend into one line and an exit status."""
+
+    def reporting(arguments: argparse.Namespace) -> int:
+        from transformers.utils import logging
+
+        # Its bars for the reading of a file would be drawn across those of the stages.
+        logging.disable_progress_bar()
+        try:
+            run(arguments)
+        except DiffusionLinkError as error:
+            message = f"diffusion-link {name}: {error}"
+            Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+            return 1
+        except KeyboardInterrupt:
+            Console(stderr=True).print(f"diffusion-link {name}: stopped; --resume goes on", style="yellow")
+            return 130
+        return 0
+
+    return reporting
+
+
+def _corpus(arguments: argparse.Namespace) -> None:
+    from models.training.corpus import make_corpus
+    from models.training.folders import begin_stage, fingerprint
+    from models.training.recipe import read_recipe
+
+    recipe, directory = read_recipe(arguments.recipe).corpus, work_directory(arguments) / "corpus"
+    settings = recipe.model_dump(mode="json", exclude={"workers"})
+    tables = fingerprint([recipe.sounds, recipe.recordings])
+    begin_stage(directory, {"recipe": settings, "tables": tables}, resume=arguments.resume)
+    make_corpus(recipe, directory)
+
+
+def _train_clap(arguments: argparse.Namespace) -> None:
+    from models.training.bank import read_sounds
+    from models.training.folders import begin_stage, fingerprint, scenes_file
+    from models.training.recipe import missing_section, read_recipe
+    from models.training.train_clap import train_clap
+
+    recipe, work = read_recipe(arguments.recipe), work_directory(arguments)
+    settings = recipe.clap
+    if settings is None:
+        raise missing_section("clap")
+    begun = {"recipe": settings.model_dump(mode="json"), "scenes": fingerprint([scenes_file(work, "encoder")])}
+    begin_stage(work / "clap", begun, resume=arguments.resume)
+    train_clap(settings, read_sounds(recipe.corpus.sounds), work, resume=arguments.resume)
+
+
+def _embed(arguments: argparse.Namespace) -> None:
+    from models.training.embed import embed
+    from models.training.recipe import read_recipe
+
+    settings = read_recipe(arguments.recipe).embed
+    embed(settings, work_directory(arguments), arguments.device, resume=arguments.resume)
+
+
+def _train_bridge(arguments: argparse.Namespace) -> None:
+    from models.training.recipe import missing_section, read_recipe
+    from models.training.train_bridge import train_bridge
+
+    settings = read_recipe(arguments.recipe).bridge
+    if settings is None:
+        raise missing_section("bridge")
+    train_bridge(settings, work_directory(arguments), arguments.device, resume=arguments.resume)
+
+
+def _train_decoder(arguments: argparse.Namespace) -> None:
+    from models.training.recipe import missing_section, read_recipe
+    from models.training.train_decoder import train_decoder
+
+    settings = read_recipe(arguments.recipe).decoder
+    if settings is None:
+        raise missing_section("decoder")
+    train_decoder(settings, work_directory(arguments), arguments.device, resume=arguments.resume)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from models.artifact import read_manifest
+    from models.evaluation.run import evaluate
+    from models.training.export import MEASURED_FILE
+    from models.training.folders import finished
+    from models.training.recipe import read_recipe
+
+    recipe, work = read_recipe(arguments.recipe), work_directory(arguments)
+    artifact = arguments.artifact or finished(work, "artifact")
+    files = read_manifest(artifact).files
+    evaluate(recipe, work, artifact, arguments.device, arguments.split)
+    if (arguments.split or recipe.evaluate.split) == "test":
+        (work / "evaluation" / MEASURED_FILE).write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from models.training.bank import read_sounds
+    from models.training.export import export
+    from models.training.recipe import missing_section, read_recipe
+
+    recipe = read_recipe(arguments.recipe)
+    settings = recipe.export
+    if settings is None:
+        raise missing_section("export")
+    sounds = [sound.name for sound in read_sounds(recipe.corpus.sounds)]
+    export(settings, recipe.model_dump(mode="json"), sounds, work_directory(arguments), arguments.device)
+
+
+_COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
+    "corpus": (_corpus, "mix labelled recordings into scenes with captions"),
+    "train-clap": (_train_clap, "train a small CLAP encoder from scratch on the scenes"),
+    "embed": (_embed, "embed scenes and captions with the frozen encoder"),
+    "train-bridge": (_train_bridge, "train the bridge from audio to text embeddings"),
+    "train-decoder": (_train_decoder, "train the language model that writes captions for embeddings"),
+    "evaluate": (_evaluate, "measure an artifact on recordings and scenes that no training saw"),
+    "export": (_export, "put what was trained together as an artifact, with what was measured of it"),
+}

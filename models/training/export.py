@@ -1,0 +1,140 @@
+"""export: what was trained, put together as an artifact directory that the service loads.
+
+Reads clap/model, bridge/model, decoder/model, corpus/summary.json and, where it is there, evaluation/; writes artifact/.
+The weights are on their way through float16, so the order is: export, evaluate, export again. The second export writes
+the same weights, and adds what was measured of them to manifest and model card.
+"""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+
+import models
+from models.artifact import MODEL_CARD_FILE, write_manifest
+from models.bridge.store import load_bridge, save_bridge
+from models.clap.store import load_clap, save_clap
+from models.decoder.store import load_decoder, save_decoder
+from models.errors import TrainingError
+from models.pipeline import Pipeline
+from models.training.folders import begun_with, fingerprint, finished, replaced
+from models.training.model_card import Measured, write_model_card
+
+MEASURED_FILE = "measured_files.json"
+"""Beside the report: the sums of the artifact files that it was measured on, written by the command `evaluate`."""
+_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
+
+class ExportRecipe(BaseModel):
+    """Settings of export."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    version: str = Field(default="1", min_length=1)
+    licence: str = Field(min_length=1)
+    """Of the weights."""
+    dtype: Literal["float16", "float32"] = "float16"
+    """Of the weights on disk; they are computed with as float32."""
+    data_notice: str = ""
+    """Where the recordings come from and under which licences, for the model card; Markdown."""
+
+
+def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[str], work: Path, device: str) -> Path:
+    """Write work/artifact in place of an earlier one, after it was loaded as the service does.
+
+    `recipe` is the whole of it, as JSON has it, for the manifest; `sounds` is what the corpus was mixed from.
+
+    Raises:
+        TrainingError: a stage has not been run, or parts were trained for other parts than those that are there.
+        ArtifactError: what a stage left is damaged.
+        DeviceError: there is no such device.
+    """
+    check_parts(work)
+    dtype = _DTYPES[settings.dtype]
+    with replaced(work / "artifact") as new:
+        save_clap(load_clap(work / "clap" / "model"), new / "clap", dtype)
+        save_bridge(load_bridge(work / "bridge" / "model"), new / "bridge", dtype)
+        save_decoder(load_decoder(work / "decoder" / "model"), new / "decoder", dtype)
+        facts: dict[str, Any] = {
+            "name": settings.name,
+            "version": settings.version,
+            "licence": settings.licence,
+            "code_revision": code_revision(),
+            "recipe": dict(recipe),
+            "training_data": _read_json(work / "corpus" / "summary.json"),
+        }
+        manifest = write_manifest(new, **facts, metrics={})
+        measured = _measured(work / "evaluation", manifest.files)
+        if measured is not None:
+            manifest = write_manifest(new, **facts, metrics=measured.metrics, created=manifest.created)
+        pipeline = Pipeline.load(new, device)
+        pipeline.warm_up()
+        card = write_model_card(manifest, pipeline.describe(), sounds, settings.data_notice, measured)
+        (new / MODEL_CARD_FILE).write_text(card, encoding="utf-8")
+    directory = work / "artifact"
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    Console().print(f"Written to {directory}: {manifest.name} {manifest.version}, {size / 1e6:.1f} MB", soft_wrap=True)
+    if measured is None:
+        Console().print("It has no measured figures: run `diffusion-link evaluate`, then export again.", soft_wrap=True)
+    return directory
+
+
+def check_parts(work: Path) -> None:
+    """Check that all parts are there and were trained for one another.
+
+    Raises:
+        TrainingError: one is missing, or was trained for another encoder or bridge than the one that is there.
+    """
+    encoder, bridge = finished(work, "clap/model"), finished(work, "bridge/model")
+    finished(work, "decoder/model")
+    if begun_with(work / "bridge")["encoder"] != fingerprint(encoder.iterdir()):
+        raise TrainingError(f"{bridge} was trained for another encoder: run embed, train-bridge and train-decoder again")
+    if begun_with(work / "decoder")["bridge"] != fingerprint(bridge.iterdir()):
+        raise TrainingError(f"{work / 'decoder' / 'model'} was trained for another bridge: run train-decoder again")
+
+
+def code_revision() -> str:
+    """The commit of the code that runs, marked where it was changed since, or the version of an installed package."""
+    root, git = Path(models.__file__).parent.parent, shutil.which("git")
+    if git is not None and (root / ".git").exists():
+        # --dirty marks what is not committed; --always and --abbrev give the whole commit, whatever tags there are.
+        words = [git, "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+        answer = subprocess.run(words, capture_output=True, text=True)
+        if answer.returncode == 0:
+            return answer.stdout.strip()
+    try:
+        return f"version {version('diffusion-link')}"
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _measured(directory: Path, files: dict[str, str]) -> Measured | None:
+    """The evaluation, if it is of these very files."""
+    if not (directory / "report.json").is_file():
+        return None
+    path = directory / MEASURED_FILE
+    if not path.is_file() or _read_json(path) != files:
+        Console().print(f"{directory} is of other weights, and is left out.", soft_wrap=True)
+        return None
+    report = (directory / "report.md").read_text(encoding="utf-8")
+    return Measured(metrics=_read_json(directory / "report.json"), report=report)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TrainingError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise TrainingError(f"{path} does not hold an object")
+    return content

@@ -1,0 +1,130 @@
+"""Where the stages of a training keep what they make: one folder a stage, finished output all or nothing.
+
+A stage's own folder (work/bridge) holds its settings, log and checkpoint; what later stages read (work/bridge/model)
+appears at once, when it is finished.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from models.errors import TrainingError
+
+_SETTINGS_FILE = "settings.json"
+_MAKER = {
+    "corpus": "corpus",
+    "clap/model": "train-clap",
+    "embeddings": "embed",
+    "bridge/model": "train-bridge",
+    "decoder/model": "train-decoder",
+    "artifact": "export",
+}
+"""The command that makes each finished folder."""
+
+
+def finished(work: Path, folder: str) -> Path:
+    """The finished folder of an earlier stage.
+
+    Raises:
+        TrainingError: it is not there; the message names the command that makes it.
+    """
+    directory = work / folder
+    if not directory.is_dir():
+        raise TrainingError(f"{directory} is missing: run `diffusion-link {_MAKER[folder]}` with this recipe first")
+    return directory
+
+
+def scenes_file(work: Path, split: str) -> Path:
+    """The records of one split of the corpus.
+
+    Raises:
+        TrainingError: they are not there.
+    """
+    path = finished(work, "corpus") / split / "scenes.jsonl"
+    if not path.is_file():
+        raise TrainingError(f"{path.parent} holds no scenes: run `diffusion-link corpus` with this recipe first")
+    return path
+
+
+def begin_stage(directory: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+    """Prepare a stage's folder: empty for a fresh run; for a resumed one, of the same settings and inputs.
+
+    Without this check a resumed run would go on from a checkpoint of other settings, and end with weights that no
+    recipe describes.
+
+    Raises:
+        TrainingError: the run to be resumed was begun with other settings or on other data, or does not say with which.
+    """
+    path, text = directory / _SETTINGS_FILE, json.dumps(settings, indent=2, sort_keys=True) + "\n"
+    unfinished = directory / f"{_SETTINGS_FILE}.new"
+    if resume and path.is_file():
+        if path.read_text(encoding="utf-8") != text:
+            raise TrainingError(
+                f"{directory} was begun with other settings or data than the recipe's now ({path}): "
+                "run without --resume to begin anew"
+            )
+        return
+    if directory.exists():
+        if resume and set(directory.iterdir()) - {unfinished}:
+            raise TrainingError(f"{directory} does not say what it was begun with: run without --resume to begin anew")
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    # Complete or not there: a run killed in between leaves nothing that a resumed one could mistake.
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def begun_with(directory: Path) -> dict[str, Any]:
+    """The settings and inputs that a stage's folder was begun with.
+
+    Raises:
+        TrainingError: the folder does not say.
+    """
+    path = directory / _SETTINGS_FILE
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}") from error
+    return content
+
+
+@contextmanager
+def replaced(directory: Path) -> Iterator[Path]:
+    """A new folder beside `directory`, which takes its place when the block ends without an error."""
+    new, old = (directory.with_name(f"{directory.name}.{suffix}") for suffix in ("new", "old"))
+    for leftover in (new, old):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    new.mkdir(parents=True)
+    yield new
+    if directory.exists():
+        directory.rename(old)
+    new.rename(directory)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """One sha256 over the content of files, in the order of their names: what a later stage was made from.
+
+    Raises:
+        TrainingError: one of them cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        try:
+            with path.open("rb") as file:
+                digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise TrainingError(f"{path} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def append_log(directory: Path, line: Mapping[str, Any]) -> None:
+    """Add one JSON line to a stage's log."""
+    with (directory / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,0 +1,197 @@
+"""train-decoder: a small language model from scratch that writes captions for text-space embeddings.
+
+Reads embeddings/ and bridge/model, writes decoder/model. Each row of a batch is either the noised text embedding of the
+caption that is to be written (CapDec, Nukrai et al. 2022, arXiv 2211.00575: zero-shot, no audio is seen), or the bridged
+audio embedding of its scene (supervised); the recipe says how often which.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from torch import Tensor
+from torch.nn import functional
+
+from models.bridge.interface import Bridge
+from models.bridge.store import load_bridge
+from models.decoder.captioner import CaptionDecoder, DecoderConfig
+from models.decoder.small import build_small_language_model
+from models.decoder.store import save_decoder
+from models.decoder.tokenizer import train_tokenizer
+from models.device import resolve_device
+from models.errors import TrainingError
+from models.training.embed import EmbeddingSet
+from models.training.folders import begin_stage, fingerprint, finished, replaced
+from models.training.loop import LoopSettings, TrainingLoop
+
+_BRIDGED_A_PASS = 1_024
+_STATISTICS_ROWS = 8_192
+"""Inputs that the projector's mean and scale are measured on."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SmallLanguageModelRecipe(_Section):
+    """Sizes of the language model."""
+
+    hidden_size: PositiveInt = 256
+    num_layers: PositiveInt = 4
+    num_heads: PositiveInt = 4
+    max_positions: PositiveInt = 64
+    """Prefix and caption tokens together."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "SmallLanguageModelRecipe":
+        if self.hidden_size % self.num_heads:
+            raise ValueError("hidden_size must be a multiple of num_heads")
+        return self
+
+
+class GenerationRecipe(_Section):
+    """How captions are searched for; see `DecoderConfig`."""
+
+    num_beams: PositiveInt = 4
+    length_penalty: float = 1.0
+    temperature: PositiveFloat = 1.0
+    top_p: float = Field(default=0.95, gt=0.0, le=1.0)
+
+
+class InputShares(_Section):
+    """What the decoder is trained to read, as shares of its rows; they need not add up to 1."""
+
+    text: NonNegativeFloat = 1.0
+    """Text embeddings of captions, with noise."""
+    bridged: NonNegativeFloat = 0.0
+    """Bridged audio embeddings of scenes."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "InputShares":
+        if self.text + self.bridged <= 0:
+            raise ValueError("one of text and bridged must be above 0")
+        return self
+
+    @property
+    def bridged_share(self) -> float:
+        """Share of rows that are bridged audio embeddings."""
+        return self.bridged / (self.text + self.bridged)
+
+
+class DecoderRecipe(_Section):
+    """Settings of train-decoder."""
+
+    language_model: SmallLanguageModelRecipe = SmallLanguageModelRecipe()
+    vocab_size: int = Field(default=1_500, ge=260)
+    prefix_length: PositiveInt = 4
+    projector_dim: PositiveInt = 512
+    generation: GenerationRecipe = GenerationRecipe()
+    loop: LoopSettings
+    batch_size: PositiveInt = 64
+    inputs: InputShares = InputShares()
+    noise_variance: NonNegativeFloat = 0.016
+    """Of the Gaussian noise on text embeddings, a coordinate (CapDec's); they are brought back to unit length."""
+    validation_scenes: PositiveInt = 512
+    """Scenes that measure progress."""
+
+    @model_validator(mode="after")
+    def _positions_fit(self) -> "DecoderRecipe":
+        if self.language_model.max_positions < self.prefix_length + 2:
+            raise ValueError("language_model.max_positions leaves no place for a caption after the prefix")
+        return self
+
+
+class DecoderTrainer:
+    """Batches, losses and validation of one run."""
+
+    def __init__(
+        self,
+        recipe: DecoderRecipe,
+        pairs: EmbeddingSet,
+        validation: EmbeddingSet,
+        bridge: Bridge,
+        device: torch.device,
+    ) -> None:
+        """Bridge all scenes once, and build an untrained decoder for their captions."""
+        self.recipe, self.pairs, self.validation, self.device = recipe, pairs, validation, device
+        self.bridged = _bridge_all(bridge, pairs.audio, device)
+        self.bridged_validation = _bridge_all(bridge, validation.audio, device)
+        tokenizer = train_tokenizer(pairs.captions, recipe.vocab_size)
+        torch.manual_seed(recipe.loop.seed)
+        config = DecoderConfig(
+            dim=pairs.dim,
+            prefix_length=recipe.prefix_length,
+            projector_dim=recipe.projector_dim,
+            **recipe.generation.model_dump(),
+        )
+        language_model = build_small_language_model(tokenizer, **recipe.language_model.model_dump())
+        self.decoder = CaptionDecoder(config, language_model, tokenizer)
+        generator = torch.Generator().manual_seed(recipe.loop.seed)
+        rows, _ = self.draw(_STATISTICS_ROWS, generator)
+        self.decoder.projector.fit_statistics(rows)
+        self.decoder.to(device)
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "rows dim"], Int[Tensor, " rows"]]:
+        """Random inputs, and the row of the caption that is to be written for each."""
+        scenes = torch.randint(len(self.pairs.audio), (count,), generator=generator)
+        captions = self.pairs.draw_captions(scenes, generator)
+        text = self.pairs.text[captions]
+        noise = self.recipe.noise_variance**0.5 * torch.randn(text.shape, generator=generator)
+        heard = torch.rand(count, 1, generator=generator) < self.recipe.inputs.bridged_share
+        return torch.where(heard, self.bridged[scenes], functional.normalize(text + noise, dim=1)), captions
+
+    def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
+        """Loss of random inputs."""
+        embeddings, captions = self.draw(self.recipe.batch_size, generator)
+        texts = [self.pairs.captions[row] for row in captions.tolist()]
+        return {"loss": self.decoder.loss(embeddings.to(self.device), texts)}
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Loss of the first captions of unseen scenes: given their own text embeddings, and given the bridged audio."""
+        return {
+            "validation_loss_text": self._validation_loss(self.validation.text),
+            "validation_loss_bridged": self._validation_loss(self.bridged_validation),
+        }
+
+    def _validation_loss(self, embeddings: Float[Tensor, "scenes dim"]) -> float:
+        total, size = 0.0, self.recipe.batch_size
+        for start in range(0, len(embeddings), size):
+            texts = self.validation.captions[start : start + size]
+            total += self.decoder.loss(embeddings[start : start + size].to(self.device), texts).item() * len(texts)
+        return total / len(embeddings)
+
+
+def train_decoder(recipe: DecoderRecipe, work: Path, device: str, *, resume: bool) -> None:
+    """Train in work/decoder, and leave the decoder in work/decoder/model.
+
+    Raises:
+        TrainingError: the embeddings or the bridge are not there or of another encoder, or the run to be resumed is
+            another one.
+        DeviceError: there is no such device.
+    """
+    torch_device = resolve_device(device)
+    pairs = EmbeddingSet.load(work, "bridge")
+    validation = EmbeddingSet.load(work, "validation").first(recipe.validation_scenes)
+    bridge_directory = finished(work, "bridge/model")
+    bridge = load_bridge(bridge_directory, torch_device)
+    if bridge.dim != pairs.dim:
+        raise TrainingError(f"{bridge_directory} takes embeddings of width {bridge.dim}, embeddings/ has {pairs.dim}")
+    directory = work / "decoder"
+    made_from = {**pairs.source, "bridge": fingerprint(bridge_directory.iterdir())}
+    begin_stage(directory, {"recipe": recipe.model_dump(mode="json"), **made_from}, resume=resume)
+    trainer = DecoderTrainer(recipe, pairs, validation, bridge, torch_device)
+    loop = TrainingLoop("train-decoder", recipe.loop, trainer.decoder, directory)
+    loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
+    with replaced(directory / "model") as new:
+        save_decoder(trainer.decoder, new)
+
+
+@torch.no_grad()
+def _bridge_all(bridge: Bridge, audio: Float[Tensor, "scenes dim"], device: torch.device) -> Float[Tensor, "scenes dim"]:
+    """Bridge every scene, each with a seed of its own."""
+    ends = [*range(0, len(audio), _BRIDGED_A_PASS), len(audio)]
+    return torch.cat([bridge(audio[start:end].to(device), range(start, end)).cpu() for start, end in pairwise(ends)])

@@ -1,0 +1,63 @@
+"""Words for devices: only those that are there are resolved, the rest are refused with a reason."""
+
+import pytest
+import torch
+
+from models.device import describe_device, resolve_device, use_exact_float32
+from models.errors import DeviceError
+
+
+def _machine(monkeypatch: pytest.MonkeyPatch, *, gpus: int = 0, mps: bool = False) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "resolved"),
+    [
+        ("auto", 0, "cpu"),
+        ("auto", 2, "cuda:0"),
+        ("cpu", 2, "cpu"),
+        ("cuda", 1, "cuda:0"),
+        ("cuda:1", 2, "cuda:1"),
+    ],
+)
+def test_a_device_that_is_there(monkeypatch: pytest.MonkeyPatch, name: str, gpus: int, resolved: str) -> None:
+    _machine(monkeypatch, gpus=gpus)
+    assert resolve_device(name) == torch.device(resolved)
+
+
+def test_mps_is_taken_only_where_it_is_asked_for_and_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch, mps=True)
+    assert resolve_device("mps") == torch.device("mps")
+    assert resolve_device("auto") == torch.device("cpu")
+    _machine(monkeypatch)
+    with pytest.raises(DeviceError, match="mps is not available"):
+        resolve_device("mps")
+
+
+@pytest.mark.parametrize(("name", "gpus"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2)])
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, gpus: int) -> None:
+    _machine(monkeypatch, gpus=gpus)
+    with pytest.raises(DeviceError, match=f"{name} is not available: torch sees {gpus} CUDA devices"):
+        resolve_device(name)
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "CPU", "cuda:", "cuda:-1", "cuda:0 ", "cuda:0\n", "cpu:0", "xla", "cuda:1e9"])
+def test_a_word_that_is_no_device_is_refused(name: str) -> None:
+    with pytest.raises(DeviceError, match="use auto, cpu, cuda, cuda:N or mps"):
+        resolve_device(name)
+
+
+def test_devices_are_named_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Card {device.index}")
+    assert describe_device(torch.device("cpu")) == "cpu"
+    assert describe_device(torch.device("cuda", 1)) == "cuda:1 (Card 1)"
+
+
+def test_convolutions_keep_all_of_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    use_exact_float32()
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

@@ -1,0 +1,161 @@
+"""train-bridge: it learns a gap that it can learn, keeps to its recipe, and ends the same whether broken off or not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch.nn import functional
+
+from models.bridge.diffusion_link import DiffusionLink, natural_start_step
+from models.bridge.mean_shift import MeanShift
+from models.bridge.ridge import Ridge
+from models.bridge.store import load_bridge
+from models.clap.encoder import ClapEncoder
+from models.errors import TrainingError
+from models.training import train_bridge as stage
+from models.training.embed import EmbeddingSet, EmbedRecipe, embed
+from models.training.train_bridge import BridgeRecipe, DiffusionLinkTrainer, measure_bridge, train_bridge
+from tests.models.training_work import log_lines, write_clap, write_corpus
+
+_DIM = 16
+_LOOP = {"steps": 12, "learning_rate": 3e-3, "warmup_steps": 2, "checkpoint_every": 4, "evaluate_every": 6, "log_every": 1}
+_LINK: dict[str, Any] = {
+    "kind": "diffusion-link",
+    "loop": _LOOP,
+    "batch_size": 16,
+    "denoiser": {"hidden_dim": 32, "timestep_dim": 8},
+}
+
+
+def _recipe(**settings: Any) -> Any:
+    return TypeAdapter(BridgeRecipe).validate_python(settings)
+
+
+def _pairs(seed: int, scenes: int = 400) -> EmbeddingSet:
+    """Texts about a few directions; audio is a text turned by a rotation, moved and blurred."""
+    generator = torch.Generator().manual_seed(seed)
+    fixed = torch.Generator().manual_seed(99)
+    topics = torch.randn(40, _DIM, generator=fixed)
+    rotation = torch.linalg.qr(torch.randn(_DIM, _DIM, generator=fixed)).Q
+    shift = torch.randn(_DIM, generator=fixed)
+    topic = torch.randint(40, (scenes,), generator=generator)
+    text = functional.normalize(topics[topic], dim=1)
+    blur = 0.05 * torch.randn(scenes, _DIM, generator=generator)
+    audio = functional.normalize(text @ rotation + 0.5 * shift + blur, dim=1)
+    captions = [f"sound {number}" for number in topic.tolist()]
+    return EmbeddingSet(audio, text, captions, torch.arange(scenes + 1), {"encoder": "a", "scenes": "b"})
+
+
+@pytest.fixture
+def work(tmp_path: Path, tiny_clap: ClapEncoder) -> Path:
+    write_corpus(tmp_path)
+    write_clap(tmp_path, tiny_clap)
+    embed(EmbedRecipe(), tmp_path, "cpu", resume=False)
+    return tmp_path
+
+
+def test_diffusion_link_learns_the_way_across() -> None:
+    recipe = _recipe(**_LINK)
+    trainer = DiffusionLinkTrainer(recipe, _pairs(0), _pairs(1, 200), torch.device("cpu"))
+    before = trainer.evaluate()
+    optimiser = torch.optim.AdamW(trainer.bridge.parameters(), lr=1e-2)
+    for step in range(120):
+        optimiser.zero_grad()
+        torch.autograd.backward(trainer.batch_loss(torch.Generator().manual_seed(step), step)["loss"])
+        optimiser.step()
+    after = trainer.evaluate()
+    assert after["paired_cosine"] > before["paired_cosine"] + 0.2
+    assert after["r_at_1"] > before["r_at_1"] + 0.2
+    assert after["unpaired_cosine"] < 0.5
+
+
+def test_measures_of_a_perfect_bridge_and_of_a_collapsed_one() -> None:
+    pairs = _pairs(2, 100)
+    perfect = EmbeddingSet(pairs.text, pairs.text, pairs.captions, pairs.offsets, pairs.source)
+    identity = stage.Identity.fit(pairs.audio, pairs.text)
+    measures = measure_bridge(identity, perfect, torch.device("cpu"))
+    assert measures["paired_cosine"] == pytest.approx(1, abs=1e-5)
+    assert measures["centroid_distance"] == pytest.approx(0, abs=1e-5)
+    assert measures["r_at_1"] == 1
+    collapsed = EmbeddingSet(pairs.text[:1].expand(100, -1), pairs.text, pairs.captions, pairs.offsets, pairs.source)
+    assert measure_bridge(identity, collapsed, torch.device("cpu"))["r_at_1"] < 0.1
+
+
+def test_the_start_step_is_the_pairs_natural_one_unless_given() -> None:
+    pairs = _pairs(0)
+    auto = DiffusionLinkTrainer(_recipe(**_LINK), pairs, pairs, torch.device("cpu"))
+    assert auto.bridge.config.sampling.start_step == natural_start_step(pairs.audio, pairs.text, centred=True)
+    given = _recipe(**_LINK, sampling={"start_step": 77, "num_sampling_steps": 3, "noise_scale": 0.5})
+    sampling = DiffusionLinkTrainer(given, pairs, pairs, torch.device("cpu")).bridge.config.sampling
+    assert (sampling.start_step, sampling.num_sampling_steps, sampling.noise_scale) == (77, 3, 0.5)
+
+
+def test_a_run_leaves_a_bridge_and_a_log(work: Path) -> None:
+    train_bridge(_recipe(**_LINK), work, "cpu", resume=False)
+    bridge = load_bridge(work / "bridge" / "model")
+    assert isinstance(bridge, DiffusionLink)
+    lines = log_lines(work / "bridge")
+    assert {"loss", "text", "audio", "topology"} < lines[0].keys()
+    assert [line["step"] for line in lines if "r_at_10" in line] == [6, 12]
+    assert {"paired_cosine", "unpaired_cosine", "centroid_distance", "r_at_1"} < lines[-1].keys()
+    trained = bridge.denoiser.state_dict()
+    assert any(bool(tensor.abs().max() > 0) for name, tensor in trained.items() if name.endswith("out.weight"))
+
+
+def test_a_finished_run_resumed_gives_the_same_bridge(work: Path) -> None:
+    train_bridge(_recipe(**_LINK), work, "cpu", resume=False)
+    path = work / "bridge" / "model" / "model.safetensors"
+    before = path.read_bytes()
+    train_bridge(_recipe(**_LINK), work, "cpu", resume=True)
+    assert path.read_bytes() == before
+
+
+def test_a_run_of_another_recipe_is_not_resumed(work: Path) -> None:
+    train_bridge(_recipe(**_LINK), work, "cpu", resume=False)
+    with pytest.raises(TrainingError, match="other settings or data"):
+        train_bridge(_recipe(**(_LINK | {"batch_size": 8})), work, "cpu", resume=True)
+
+
+@pytest.mark.parametrize("kind", ["identity", "mean-shift", "ridge"])
+def test_closed_forms_are_solved_and_measured(work: Path, kind: str) -> None:
+    train_bridge(_recipe(kind=kind), work, "cpu", resume=False)
+    assert load_bridge(work / "bridge" / "model").config.kind == kind
+    (line,) = log_lines(work / "bridge")
+    assert line["step"] == 0
+    assert 0 <= line["r_at_10"] <= 1
+
+
+def test_closed_forms_see_every_caption_with_its_scene(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = EmbeddingSet.load(work, "bridge")
+    scenes = torch.repeat_interleave(torch.arange(len(pairs.audio)), pairs.offsets.diff())
+    train_bridge(_recipe(kind="ridge", penalty=0.5), work, "cpu", resume=False)
+    bridge = load_bridge(work / "bridge" / "model")
+    assert isinstance(bridge, Ridge)
+    torch.testing.assert_close(bridge.weight, Ridge.fit(pairs.audio[scenes], pairs.text, 0.5).weight)
+    # More pairs than are fitted to: a random part, still each with its own scene.
+    monkeypatch.setattr(stage, "_MAX_FITTED_PAIRS", 20)
+    train_bridge(_recipe(kind="mean-shift"), work, "cpu", resume=False)
+    shift = load_bridge(work / "bridge" / "model")
+    assert isinstance(shift, MeanShift)
+    assert not torch.allclose(
+        shift.statistics.text_mean, MeanShift.fit(pairs.audio[scenes], pairs.text).statistics.text_mean
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kind": "magic"},
+        {"kind": "mean-shift", "batch_size": 4},
+        {"kind": "diffusion-link"},
+        _LINK | {"sampling": {"start_step": "middle"}},
+        _LINK | {"sampling": {"start_step": 3, "num_sampling_steps": 5}},
+        _LINK | {"sampling": {"start_step": 1001}},
+        _LINK | {"loss": {"audio_weight": -1.0}},
+    ],
+)
+def test_a_wrong_section_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _recipe(**settings)

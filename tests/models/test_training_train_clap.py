@@ -1,0 +1,72 @@
+"""train-clap: learns to name sounds that can be told apart, and leaves an encoder that can be loaded."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.clap.small import SmallClapConfig
+from models.clap.store import load_clap
+from models.training.bank import Sound
+from models.training.loop import LoopSettings
+from models.training.train_clap import ClapRecipe, train_clap
+
+_SOUNDS = [
+    Sound(name=name, kind="thing", phrases=(f"{name} is heard", f"the {name} sounds"))
+    for name in ("bell", "drum", "flute", "horn")
+]
+_RECIPE = ClapRecipe(
+    model=SmallClapConfig(dim=16, channels=(8, 16), text_dim=16, text_layers=1, text_heads=2, dropout=0.0),
+    vocab_size=300,
+    batch_size=8,
+    singles_first_steps=10,
+    loop=LoopSettings(steps=60, learning_rate=5e-3, warmup_steps=5, evaluate_every=30, checkpoint_every=60),
+)
+
+
+def _write_corpus(corpus: Path) -> None:
+    """Each sound is loud in a band of its own; every sixth scene holds two of them."""
+    rng = np.random.default_rng(0)
+    for split, size in (("encoder", 48), ("validation", 16)):
+        (corpus / split).mkdir(parents=True)
+        log_mel = rng.normal(-70, 3, size=(size, 1001, 64))
+        with (corpus / split / "scenes.jsonl").open("w", encoding="utf-8") as file:
+            for row in range(size):
+                numbers = [row % 4, (row + 1) % 4] if row % 6 == 5 else [row % 4]
+                for number in numbers:
+                    log_mel[row, :, 16 * number : 16 * number + 12] += 50
+                sounds = [_SOUNDS[number] for number in numbers]
+                captions = [" and ".join(sound.phrases[i] for sound in sounds) for i in (0, 1)]
+                names = [sound.name for sound in sounds]
+                line = {"id": f"{row}", "sounds": names, "layout": "single", "captions": captions}
+                file.write(json.dumps(line) + "\n")
+        np.save(corpus / split / "log_mel.npy", log_mel.astype(np.float16))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    _write_corpus(folder / "corpus")
+    train_clap(_RECIPE, _SOUNDS, folder, resume=False)
+    return folder
+
+
+def test_it_learns_to_name_sounds(work: Path) -> None:
+    lines = [json.loads(line) for line in (work / "clap" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    measures = [line for line in lines if "top1" in line]
+    assert [line["step"] for line in measures] == [30, 60]
+    assert measures[-1]["top1"] >= 0.9
+    assert measures[-1]["top5"] == 1.0
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_encoder_can_be_loaded_and_hears(work: Path) -> None:
+    encoder = load_clap(work / "clap" / "model")
+    log_mel = torch.full((4, 1001, 64), -70.0)
+    for number in range(4):
+        log_mel[number, :, 16 * number : 16 * number + 12] += 50
+    names = encoder.embed_texts([sound.phrases[0] for sound in _SOUNDS])
+    assert (encoder.embed_log_mel(log_mel) @ names.T).argmax(dim=1).tolist() == [0, 1, 2, 3]

@@ -1,0 +1,126 @@
+"""train-decoder: it learns to write, from the inputs that the recipe names, and ends the same broken off or not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch.nn import functional
+
+from models.bridge.identity import Identity, IdentityConfig
+from models.bridge.store import save_bridge
+from models.clap.encoder import ClapEncoder
+from models.decoder.store import load_decoder
+from models.errors import TrainingError
+from models.training.embed import EmbeddingSet, EmbedRecipe, embed
+from models.training.train_bridge import BridgeRecipe, train_bridge
+from models.training.train_decoder import DecoderRecipe, DecoderTrainer, train_decoder
+from tests.models.training_work import log_lines, write_clap, write_corpus
+
+_SMALL: dict[str, Any] = {
+    "language_model": {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "max_positions": 24},
+    "vocab_size": 300,
+    "prefix_length": 2,
+    "projector_dim": 32,
+    "batch_size": 16,
+    "loop": {"steps": 12, "learning_rate": 1e-2, "warmup_steps": 2, "checkpoint_every": 4, "evaluate_every": 6},
+}
+
+
+def _recipe(**settings: Any) -> DecoderRecipe:
+    return DecoderRecipe.model_validate(_SMALL | settings)
+
+
+@pytest.fixture
+def work(tmp_path: Path, tiny_clap: ClapEncoder) -> Path:
+    write_corpus(tmp_path)
+    write_clap(tmp_path, tiny_clap)
+    embed(EmbedRecipe(), tmp_path, "cpu", resume=False)
+    train_bridge(TypeAdapter(BridgeRecipe).validate_python({"kind": "mean-shift"}), tmp_path, "cpu", resume=False)
+    return tmp_path
+
+
+def _trainer(work: Path, **settings: Any) -> DecoderTrainer:
+    pairs = EmbeddingSet.load(work, "bridge")
+    bridge = Identity(IdentityConfig(dim=pairs.dim))
+    return DecoderTrainer(_recipe(**settings), pairs, pairs.first(8), bridge, torch.device("cpu"))
+
+
+def test_a_run_learns_and_leaves_a_decoder(work: Path) -> None:
+    loop = _SMALL["loop"] | {"steps": 60, "evaluate_every": 20, "log_every": 20}
+    train_decoder(_recipe(loop=loop), work, "cpu", resume=False)
+    decoder = load_decoder(work / "decoder" / "model")
+    losses = [line["validation_loss_text"] for line in log_lines(work / "decoder") if "validation_loss_text" in line]
+    assert len(losses) == 3
+    assert losses[-1] < 0.6 * losses[0]
+    embeddings = EmbeddingSet.load(work, "test").text[:2]
+    assert all(texts[0] for texts in decoder.generate(embeddings, seeds=[0, 0], candidates=1, max_new_tokens=8))
+
+
+def test_a_finished_run_resumed_gives_the_same_decoder(work: Path) -> None:
+    train_decoder(_recipe(), work, "cpu", resume=False)
+    files = [path for path in (work / "decoder" / "model").rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    train_decoder(_recipe(), work, "cpu", resume=True)
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_text_rows_are_noised_captions_and_others_bridged_scenes(work: Path) -> None:
+    trainer = _trainer(work, inputs={"text": 1.0, "bridged": 3.0}, noise_variance=0.0)
+    embeddings, captions = trainer.draw(2000, torch.Generator().manual_seed(0))
+    scenes = torch.searchsorted(trainer.pairs.offsets, captions, right=True) - 1
+    is_text = (embeddings - trainer.pairs.text[captions]).abs().amax(dim=1) < 1e-5
+    is_bridged = (embeddings - functional.normalize(trainer.pairs.audio[scenes], dim=1)).abs().amax(dim=1) < 1e-5
+    assert bool((is_text ^ is_bridged).all())
+    assert is_bridged.float().mean().item() == pytest.approx(0.75, abs=0.04)
+
+
+def test_noise_has_the_variance_of_the_recipe(work: Path) -> None:
+    trainer = _trainer(work, noise_variance=0.01)
+    embeddings, captions = trainer.draw(2000, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2000))
+    cosines = (embeddings * trainer.pairs.text[captions]).sum(dim=1)
+    # |t + n|² is 1 + d σ² on average, and n is nearly at right angles to t.
+    assert cosines.mean().item() == pytest.approx((1 + 16 * 0.01) ** -0.5, abs=0.01)
+
+
+def test_the_projector_is_standardised_by_what_it_reads(work: Path) -> None:
+    trainer = _trainer(work, inputs={"text": 0.0, "bridged": 1.0})
+    bridged = functional.normalize(trainer.pairs.audio, dim=1)
+    assert torch.allclose(trainer.decoder.projector.embedding_mean, bridged.mean(dim=0), atol=0.02)
+
+
+def test_another_bridge_is_not_resumed_upon(work: Path) -> None:
+    train_decoder(_recipe(), work, "cpu", resume=False)
+    train_bridge(TypeAdapter(BridgeRecipe).validate_python({"kind": "identity"}), work, "cpu", resume=False)
+    with pytest.raises(TrainingError, match="other settings or data"):
+        train_decoder(_recipe(), work, "cpu", resume=True)
+
+
+def test_a_missing_bridge_is_named(work: Path) -> None:
+    (work / "bridge" / "model").rename(work / "away")
+    with pytest.raises(TrainingError, match="run `diffusion-link train-bridge`"):
+        train_decoder(_recipe(), work, "cpu", resume=False)
+
+
+def test_a_bridge_of_another_width_is_refused(work: Path) -> None:
+    save_bridge(Identity(IdentityConfig(dim=8)), work / "bridge" / "model")
+    with pytest.raises(TrainingError, match="width 8"):
+        train_decoder(_recipe(), work, "cpu", resume=False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"inputs": {"text": 0.0}},
+        {"inputs": {"images": 1.0}},
+        {"vocab_size": 100},
+        {"prefix_length": 23},
+        {"language_model": {"hidden_size": 30, "num_heads": 4}},
+        {"colour": "blue"},
+    ],
+)
+def test_a_wrong_section_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _recipe(**settings)

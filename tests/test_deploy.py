@@ -1,0 +1,202 @@
+"""The files that deploy the service agree with each other and with the service: image, compose file, Prometheus, pins."""
+
+import json
+import shlex
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from app.settings import ServiceSettings
+
+ROOT = Path(__file__).parent.parent
+PORT = ServiceSettings.model_fields["port"].default
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions with their arguments, continued lines joined."""
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line[:1].isupper())]
+
+
+def arguments(instruction: str) -> list[str]:
+    return [rest for word, rest in instructions() if word == instruction]
+
+
+def final_stage() -> list[tuple[str, str]]:
+    listed = instructions()
+    last = max(index for index, (word, _) in enumerate(listed) if word == "FROM")
+    return listed[last:]
+
+
+def reaches_the_build(path: str) -> bool:
+    """Whether .dockerignore lets a path of the root through: its last pattern that matches decides."""
+    ignored = False
+    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        pattern = line.removeprefix("!")
+        if line and not line.startswith("#") and fnmatch(path, pattern):
+            ignored = not line.startswith("!")
+    return not ignored
+
+
+@pytest.fixture
+def compose() -> dict[str, Any]:
+    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    assert isinstance(content, dict)
+    return content
+
+
+def test_everything_the_image_copies_exists_and_reaches_the_build() -> None:
+    sources = [source for copy in arguments("COPY") if not copy.startswith("--from=") for source in shlex.split(copy)[:-1]]
+    assert {"app", "models", "pyproject.toml", "constraints.txt"} <= set(sources)
+    for source in sources:
+        assert (ROOT / source).exists(), source
+        assert reaches_the_build(source), source
+    assert not reaches_the_build(".venv")
+    assert not reaches_the_build(".git")
+
+
+def test_the_image_copies_only_from_stages_that_it_has() -> None:
+    stages = {rest.partition(" AS ")[2] for rest in arguments("FROM")}
+    copied = {copy.split()[0].removeprefix("--from=") for copy in arguments("COPY") if copy.startswith("--from=")}
+    assert copied
+    assert copied <= stages
+
+
+def test_the_image_is_pinned_and_of_the_python_that_is_required() -> None:
+    image = next(rest for rest in arguments("ARG") if rest.startswith("PYTHON_IMAGE="))
+    assert image.startswith("PYTHON_IMAGE=python:3.11.")
+    assert all(rest.split()[0] in ("${PYTHON_IMAGE}", "dependencies") for rest in arguments("FROM"))
+
+
+def test_the_image_serves_on_all_interfaces_without_root_and_without_a_shell() -> None:
+    final = final_stage()
+    (user,) = [rest for word, rest in final if word == "USER"]
+    assert user not in ("root", "0")
+    (command,) = [json.loads(rest) for word, rest in final if word == "CMD"]
+    assert command == ["diffusion-link", "serve", "--host", "0.0.0.0"]
+    assert command[0] in PYPROJECT["project"]["scripts"]
+    assert [rest for word, rest in final if word == "EXPOSE"] == [str(PORT)]
+    assert any("HF_HUB_OFFLINE=1" in rest for word, rest in final if word == "ENV")
+
+
+class Health(BaseHTTPRequestHandler):
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status if self.path == "/health/ready" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture(params=[200, 503])
+def service(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    """A server on this machine whose readiness is the parameter: its port and that status."""
+    handler = type("Answering", (Health,), {"status": request.param})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port, request.param
+        server.shutdown()
+        thread.join()
+
+
+def test_the_health_check_passes_only_where_the_service_is_ready(service: tuple[int, int]) -> None:
+    port, status = service
+    (check,) = [rest for word, rest in final_stage() if word == "HEALTHCHECK"]
+    command = json.loads(check.partition("CMD ")[2])
+    assert command[0] == "python"
+    environment = {"DIFFUSION_LINK_PORT": str(port)}
+    outcome = subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, check=False)
+    assert outcome.returncode == (0 if status == 200 else 1), outcome.stderr
+
+
+def test_compose_reserves_a_gpu_for_the_default_service_only(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    (device,) = services["captioner"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert "profiles" not in services["captioner"]
+    assert "deploy" not in services["captioner-cpu"]
+    assert services["captioner-cpu"]["profiles"] == ["cpu"]
+
+
+def test_compose_builds_torch_for_cuda_and_for_the_cpu(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert services["captioner"]["build"]["args"] == {"TORCH_INDEX": ""}
+    assert "args" not in services["captioner-cpu"]["build"]
+    (default,) = [rest for rest in arguments("ARG") if rest.startswith("TORCH_INDEX=")]
+    assert default.endswith("/cpu")
+    assert services["captioner"]["image"] != services["captioner-cpu"]["image"]
+
+
+@pytest.mark.parametrize("name", ["captioner", "captioner-cpu"])
+def test_compose_publishes_the_port_on_this_host_only(compose: dict[str, Any], name: str) -> None:
+    assert compose["services"][name]["ports"] == [f"${{BIND_ADDRESS:-127.0.0.1}}:{PORT}:{PORT}"]
+    assert compose["services"]["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
+
+
+@pytest.mark.parametrize("name", ["captioner", "captioner-cpu", "prometheus"])
+def test_compose_hardens_every_service(compose: dict[str, Any], name: str) -> None:
+    service = compose["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    if name != "prometheus":
+        assert any(mount.split(":")[0] == "/tmp" for mount in service["tmpfs"])
+
+
+@pytest.mark.parametrize("name", ["captioner", "captioner-cpu"])
+def test_compose_sets_only_settings_that_the_service_has(compose: dict[str, Any], name: str) -> None:
+    prefix = ServiceSettings.model_config["env_prefix"]
+    values = {key.removeprefix(prefix).lower(): value for key, value in compose["services"][name]["environment"].items()}
+    settings = ServiceSettings(**values)
+    assert values == settings.model_dump(include=set(values))
+    grace_s = float(compose["services"][name]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > settings.drain_timeout_s
+
+
+def test_prometheus_scrapes_the_service_by_a_name_that_both_services_bear(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    mounted = next(volume for volume in services["prometheus"]["volumes"] if volume.endswith(".yml:ro"))
+    file, inside, _ = mounted.split(":")
+    assert inside == "/etc/prometheus/prometheus.yml"
+    (job,) = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["scrape_configs"]
+    assert job["metrics_path"] == "/metrics"
+    assert job["static_configs"] == [{"targets": [f"captioner:{PORT}"]}]
+    assert "captioner" in services
+    assert services["captioner-cpu"]["networks"]["default"]["aliases"] == ["captioner"]
+
+
+def test_prometheus_is_pinned_and_keeps_its_data(compose: dict[str, Any]) -> None:
+    prometheus = compose["services"]["prometheus"]
+    assert prometheus["image"].startswith("prom/prometheus:v")
+    named = [volume.split(":")[0] for volume in prometheus["volumes"] if not volume.startswith("./")]
+    assert named == list(compose["volumes"])
+
+
+def test_every_requirement_has_an_exact_pin_that_satisfies_it() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    versions = {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+    assert len(versions) == len(pins)
+    assert all(str(pin.specifier).startswith("==") and "*" not in str(pin.specifier) for pin in pins)
+
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *PYPROJECT["build-system"]["requires"]]
+    wanted += [line for extra in project["optional-dependencies"].values() for line in extra]
+    for requirement in map(Requirement, wanted):
+        if requirement.name != project["name"]:
+            assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
