@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -81,7 +81,7 @@ class Stage(Generic[In, Out]):
         key_of: Callable[[In], Hashable],
         queue_capacity: int,
         max_batch_cost: int,
-        device: AbstractContextManager[None] | None = None,
+        device: AbstractContextManager[Any] | None = None,
         on_batch: Callable[[BatchReport], None] = lambda _: None,
     ) -> None:
         """Prepare the stage; nothing runs before `start`."""

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 
 from models.audio import SAMPLE_RATE_HZ
 
-Samples = Float32[np.ndarray, " samples"]
+Samples = Float32[np.ndarray, " _samples"]
 
 _NOISE_SAMPLES = 1 << 16
 """A noise floor repeats after 1.4 s, which nobody hears, and costs an eighth."""

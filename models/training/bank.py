@@ -131,10 +131,10 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            names, rows = tuple(reader.fieldnames or ()), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecipeError(f"{path} cannot be read as a table: {error}") from error
-    if tuple(reader.fieldnames or ()) != tuple(columns):
+    if names != tuple(columns):
         raise RecipeError(f"{path} must have the columns {', '.join(columns)}")
     if any(None in row or None in row.values() for row in rows):
         raise RecipeError(f"{path} has a row with too few or too many fields")

@@ -94,7 +94,7 @@ def _train_clap(arguments: argparse.Namespace) -> None:
         raise missing_section("clap")
     begun = {"recipe": settings.model_dump(mode="json"), "scenes": fingerprint([scenes_file(work, "encoder")])}
     begin_stage(work / "clap", begun, resume=arguments.resume)
-    train_clap(settings, read_sounds(recipe.corpus.sounds), work, resume=arguments.resume)
+    train_clap(settings, read_sounds(recipe.corpus.sounds), work, arguments.device, resume=arguments.resume)
 
 
 def _embed(arguments: argparse.Namespace) -> None:

@@ -5,13 +5,15 @@ workers nor an interruption changes a byte. A part is finished when its scenes.j
 """
 
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from models.training.bank import PARTS, Part, Sound, read_recordings, read_sound
 from models.training.loop import progress_bar
 from models.training.mixing import MixSettings, Scene, mix_scene
 from models.training.scenes import LOG_MEL_FILE, SCENES_FILE
-from models.training.takes import RECORDINGS_FILE, Take, prepare_takes
+from models.training.takes import RECORDINGS_FILE, UNUSABLE_FILE, Take, prepare_takes
 
 _IN_ORDER: tuple[Part, ...] = ("validation", "encoder", "bridge", "test")
 """What train-clap needs comes first: it may begin while the rest is being mixed."""
@@ -76,14 +78,15 @@ def make_corpus(recipe: CorpusRecipe, output: Path) -> None:
                 recordings, recipe.folder, output, recipe.seed, recipe.max_bad_share, lambda: progress.advance(task)
             )
         takes = _read_takes(output)
-        for part in _IN_ORDER:
-            if not (output / part / SCENES_FILE).is_file():
-                if not any(take.split == part for take in takes):
-                    raise RecipeError(f"no recording is left for the {part} part")
-                task = progress.add_task(f"scenes: {part}", total=recipe.scenes_of(part))
-                for done in _make_shards(recipe, output, part):
-                    progress.advance(task, done)
-                _join(output / part)
+        with ProcessPoolExecutor(recipe.workers, get_context("spawn"), initializer=_end_with_the_parent) as pool:
+            for part in _IN_ORDER:
+                if not (output / part / SCENES_FILE).is_file():
+                    if not any(take.split == part for take in takes):
+                        raise RecipeError(f"no recording is left for the {part} part")
+                    task = progress.add_task(f"scenes: {part}", total=recipe.scenes_of(part))
+                    for done in _make_shards(pool, recipe, output, part):
+                        progress.advance(task, done)
+                    _join(output / part)
     _write_summary(recipe, takes, sounds, output)
 
 
@@ -92,16 +95,26 @@ def _read_takes(output: Path) -> list[Take]:
     return [Take(**json.loads(line)) for line in lines]
 
 
-def _make_shards(recipe: CorpusRecipe, output: Path, part: Part) -> Any:
+def _end_with_the_parent() -> None:
+    """End this worker when its parent is killed: left alone it would wait for work for ever, holding all takes."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
+def _make_shards(pool: Executor, recipe: CorpusRecipe, output: Path, part: Part) -> Iterator[int]:
     """Mix the shards that are missing; yields the number of scenes of each as it is done."""
-    directory = output / part / "shards"
-    directory.mkdir(parents=True, exist_ok=True)
+    (output / part / "shards").mkdir(parents=True, exist_ok=True)
     total = recipe.scenes_of(part)
     starts = range(0, total, _SHARD_SCENES)
-    with ProcessPoolExecutor(recipe.workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_make_shard, recipe, output, part, start, min(_SHARD_SCENES, total - start)) for start in starts]
-        for job in jobs:
-            yield job.result()
+    jobs = [pool.submit(_make_shard, recipe, output, part, start, min(_SHARD_SCENES, total - start)) for start in starts]
+    for job in jobs:
+        yield job.result()
 
 
 def _make_shard(recipe: CorpusRecipe, output: Path, part: Part, start: int, count: int) -> int:
@@ -175,6 +188,8 @@ def _write_summary(recipe: CorpusRecipe, takes: Sequence[Take], sounds: Sequence
         "sounds_without_takes": {
             part: sorted(sound.name for sound in sounds if sound.name not in counts) for part, counts in by_part.items()
         },
+        "unusable": (output / UNUSABLE_FILE).read_text(encoding="utf-8").splitlines(),
+        "licences": "they differ by package: see usr/share/doc/PACKAGE/copyright; train on them, do not redistribute them",
         "packages": dict(sorted(Counter(take.package for take in takes).items())),
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

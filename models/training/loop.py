@@ -175,7 +175,7 @@ class TrainingLoop:
     def _load(self) -> None:
         path = self.directory / _CHECKPOINT
         try:
-            state = torch.load(path, weights_only=True)
+            state = torch.load(path, map_location=next(self.module.parameters()).device, weights_only=True)
             self.module.load_state_dict(state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.average = state["average"]

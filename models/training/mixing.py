@@ -17,7 +17,7 @@ from models.training.augment import AugmentSettings, add_noise_floor, augment_ta
 from models.training.bank import Sound
 from models.training.captions import Layout, write_captions
 
-Samples = Float32[np.ndarray, " samples"]
+Samples = Float32[np.ndarray, " _samples"]
 _FADE = int(0.01 * SAMPLE_RATE_HZ)
 
 

@@ -24,7 +24,7 @@ _KEEP_S = 30
 _TICKS_PER_BEAT = 480
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))
 
-Samples = Float32[np.ndarray, " samples"]
+Samples = Float32[np.ndarray, " _samples"]
 
 
 def takes_of(recording: Recording, folder: Path, count: int, seed: int) -> list[Samples]:

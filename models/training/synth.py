@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from models.audio import SAMPLE_RATE_HZ
 
-Samples = Float32[np.ndarray, " samples"]
+Samples = Float32[np.ndarray, " _samples"]
 
 
 def synthesize(name: str, rng: np.random.Generator, duration_s: float = 10.0) -> Samples:
@@ -50,13 +50,13 @@ def _rain(rng: np.random.Generator, count: int) -> np.ndarray:
         length = int(rng.uniform(100, 900))
         drop = rng.standard_normal(length) * np.exp(-np.arange(length) / (length / 5))
         drops[start : start + length] += drop * rng.uniform(0.2, 1)
-    hiss *= _swell(rng, count, 0.5, 3)
+    hiss *= _swell(rng, count, 0.5, 3.0)
     return np.asarray(hiss / hiss.std() + rng.uniform(0.2, 1.5) * drops)
 
 
 def _wind(rng: np.random.Generator, count: int) -> np.ndarray:
-    noise = _slope_noise(rng, count, rng.uniform(0.8, 1.6), 30, rng.uniform(400, 2500))
-    whistle_hz = rng.uniform(300, 1200) * _swell(rng, count, 0.7, 3)
+    noise = _slope_noise(rng, count, rng.uniform(0.8, 1.6), 30.0, rng.uniform(400, 2500))
+    whistle_hz = rng.uniform(300, 1200) * _swell(rng, count, 0.7, 3.0)
     whistle = np.sin(2 * np.pi * np.cumsum(whistle_hz) / SAMPLE_RATE_HZ) * rng.uniform(0, 0.4)
     return np.asarray((noise / noise.std() + whistle) * _swell(rng, count, rng.uniform(0.3, 1.0), rng.uniform(6, 14)))
 
@@ -70,7 +70,7 @@ def _engine(rng: np.random.Generator, count: int) -> np.ndarray:
         for n in range(1, harmonics)
     )
     pulses = np.maximum(0, np.sin(phase)) ** rng.uniform(2, 8)
-    noise = _slope_noise(rng, count, 0.6, 40, rng.uniform(1500, 6000))
+    noise = _slope_noise(rng, count, 0.6, 40.0, rng.uniform(1500, 6000))
     return np.asarray(np.asarray(tone) + rng.uniform(0.2, 1.5) * pulses * noise / noise.std())
 
 
@@ -99,7 +99,7 @@ def _pulsed_tone(rng: np.random.Generator, count: int, low_hz: float, high_hz: f
 
 
 def _beep(rng: np.random.Generator, count: int) -> np.ndarray:
-    return _pulsed_tone(rng, count, 500, 2800)
+    return _pulsed_tone(rng, count, 500.0, 2800.0)
 
 
 def _alarm(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -134,7 +134,7 @@ def _hum(rng: np.random.Generator, count: int) -> np.ndarray:
         rng.uniform(0.05, 1) / n**0.7 * np.sin(2 * np.pi * n * base_hz * t + rng.uniform(0, 6.3))
         for n in range(1, int(rng.integers(4, 14)))
     )
-    noise = _slope_noise(rng, count, 0.5, 30, 4000)
+    noise = _slope_noise(rng, count, 0.5, 30.0, 4000.0)
     return np.asarray(np.asarray(tone) + rng.uniform(0, 0.1) * noise / noise.std())
 
 

@@ -14,6 +14,8 @@ from models.training.bank import Part, Recording, divide
 from models.training.sources import takes_of
 
 RECORDINGS_FILE = "recordings.jsonl"
+UNUSABLE_FILE = "unusable.txt"
+"""A line for each recording that could not be used, and why."""
 _GENERATED_TAKES: dict[Part, int] = {"encoder": 10, "bridge": 4, "validation": 2, "test": 1}
 """Takes of a soundfont's program or of a generator: the parts share the instrument, and no piece."""
 
@@ -61,8 +63,11 @@ def prepare_takes(
         written = [take for takes in pool.map(run, range(len(jobs))) for take in takes]
     if len(bad) > max_bad_share * len(jobs):
         raise RecipeError(f"{len(bad)} of {len(jobs)} recordings cannot be used: {'; '.join(sorted(bad)[:10])}")
-    lines = [json.dumps(asdict(take)) for take in written]
-    (output / RECORDINGS_FILE).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (output / UNUSABLE_FILE).write_text("".join(f"{reason}\n" for reason in sorted(bad)), encoding="utf-8")
+    # Last and at once: that it is there says that all takes are.
+    unfinished = output / f"{RECORDINGS_FILE}.new"
+    unfinished.write_text("".join(f"{json.dumps(asdict(take))}\n" for take in written), encoding="utf-8")
+    unfinished.replace(output / RECORDINGS_FILE)
     return written
 
 

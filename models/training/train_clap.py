@@ -20,7 +20,9 @@ from models.clap.encoder import ClapEncoder
 from models.clap.small import TEMPERATURE, SmallClapConfig, build_small_clap
 from models.clap.store import save_clap
 from models.clap.tokenizer import train_clap_tokenizer
+from models.device import resolve_device
 from models.training.bank import Sound
+from models.training.folders import replaced
 from models.training.loop import LoopSettings, TrainingLoop
 from models.training.scenes import SceneSet
 from models.training.spectrogram_augment import SpectrogramAugmentSettings, augment_log_mel
@@ -67,9 +69,10 @@ class _Student(nn.Module):
 class ClapTrainer:
     """Batches, losses and validation of one train-clap run."""
 
-    def __init__(self, recipe: ClapRecipe, sounds: Sequence[Sound], corpus: Path) -> None:
+    def __init__(self, recipe: ClapRecipe, sounds: Sequence[Sound], corpus: Path, device: torch.device) -> None:
         """Read the corpus and build an untrained student."""
         self.recipe = recipe
+        self.device = device
         self.sounds = sounds
         self.number = {sound.name: index for index, sound in enumerate(sounds)}
         self.scenes = SceneSet.load(corpus, "encoder")
@@ -80,7 +83,7 @@ class ClapTrainer:
         phrases = (phrase for sound in sounds for phrase in sound.phrases)
         tokenizer = train_clap_tokenizer([*phrases, *captions], recipe.vocab_size)
         torch.manual_seed(recipe.loop.seed)
-        self.student = _Student(build_small_clap(recipe.model, tokenizer), len(sounds))
+        self.student = _Student(build_small_clap(recipe.model, tokenizer), len(sounds)).to(device)
 
     def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
         """Losses of a random batch."""
@@ -91,9 +94,9 @@ class ClapTrainer:
         log_mel = augment_log_mel(torch.from_numpy(self.scenes.log_mel[rows]).float(), recipe.augment, generator)
         captions = [_pick(self.scenes.records[row].captions, generator) for row in rows]
         phrases = [_pick(sound.phrases, generator) for sound in self.sounds]
-        labels = self.labels[rows]
-        with torch.autocast(log_mel.device.type, torch.bfloat16):
-            audio, tags = self.student(log_mel)
+        labels = self.labels[rows].to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            audio, tags = self.student(log_mel.to(self.device))
             texts = self.student.encoder.embed_texts([*captions, *phrases])
         text, names = texts[: len(rows)], texts[len(rows) :]
         contrastive = _contrastive(audio, text, labels)
@@ -108,14 +111,14 @@ class ClapTrainer:
         singles = np.flatnonzero((labels > 0).sum(dim=1).numpy() == 1)[: self.recipe.validation_scenes]
         encoder = self.student.encoder
         names = torch.stack([encoder.embed_texts(sound.phrases).mean(dim=0) for sound in self.sounds])
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             audio = torch.cat(
                 [
                     encoder.embed_log_mel(torch.from_numpy(self.validation.log_mel[rows]).float())
                     for rows in np.array_split(singles, max(1, len(singles) // 64))
                 ]
             )
-        truth = labels[singles].argmax(dim=1)
+        truth = labels[singles].argmax(dim=1).to(self.device)
         ranks = (audio @ functional.normalize(names, dim=1).T).argsort(dim=1, descending=True)
         hits = ranks == truth.unsqueeze(1)
         return {
@@ -133,12 +136,18 @@ class ClapTrainer:
         return labels / labels.sum(dim=1, keepdim=True)
 
 
-def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, *, resume: bool) -> None:
-    """Train in work/clap, and leave the encoder in work/clap/model."""
-    trainer = ClapTrainer(recipe, sounds, work / "corpus")
+def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, device: str, *, resume: bool) -> None:
+    """Train in work/clap, and leave the encoder in work/clap/model.
+
+    Raises:
+        TrainingError: the corpus is not there, or the loss is no finite number.
+        DeviceError: there is no such device.
+    """
+    trainer = ClapTrainer(recipe, sounds, work / "corpus", resolve_device(device))
     loop = TrainingLoop("train-clap", recipe.loop, trainer.student, work / "clap")
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
-    save_clap(trainer.student.encoder, work / "clap" / "model")
+    with replaced(work / "clap" / "model") as new:
+        save_clap(trainer.student.encoder, new)
 
 
 def _contrastive(

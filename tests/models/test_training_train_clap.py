@@ -49,7 +49,7 @@ def _write_corpus(corpus: Path) -> None:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     _write_corpus(folder / "corpus")
-    train_clap(_RECIPE, _SOUNDS, folder, resume=False)
+    train_clap(_RECIPE, _SOUNDS, folder, "cpu", resume=False)
     return folder
 
 
