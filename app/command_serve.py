@@ -19,7 +19,7 @@ from models.artifact import EMBEDDED_ARTIFACT
 from models.errors import DiffusionLinkError
 from models.pipeline import Pipeline
 
-SAMPLE_FILE = "examples/dog.wav"
+SAMPLE_FILE = "examples/snare_drum.wav"
 _ANSWER_S = 5
 """Seconds, after the drain, to send the last answers."""
 

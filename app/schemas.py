@@ -81,25 +81,32 @@ class FailedFile(_Frozen):
     error: ErrorDetail
 
 
+_SCORE = "Cosine of the bridged embedding and CLAP's text embedding of the caption."
+
+
 class ScoredCaption(_Frozen):
     """A caption and how well it fits."""
 
     caption: str
-    score: float = Field(description="Cosine of the bridged embedding and CLAP's text embedding of the caption.")
+    score: float = Field(description=_SCORE)
 
 
-class TimelineEntry(ScoredCaption):
+class TimelineEntry(_Frozen):
     """The caption of one window."""
 
     start_s: float
     end_s: float
+    caption: str
+    score: float = Field(description=_SCORE)
 
 
-class CaptionedFile(ScoredCaption):
+class CaptionedFile(_Frozen):
     """The caption of one file."""
 
     filename: str | None = Field(description="As sent in the form; null for a raw body.")
     duration_s: float
+    caption: str
+    score: float = Field(description=_SCORE)
     candidates: list[ScoredCaption] | None = Field(None, description="All candidates, when more than one was asked for.")
     timeline: list[TimelineEntry] | None = Field(None, description="One entry a window, when timeline was asked for.")
 

@@ -230,8 +230,7 @@ class Stage(Generic[In, Out]):
         count = 0
         for entry in entries:
             future = entry.future
-            waits = not future.cancelled() and (future.running() or future.set_running_or_notify_cancel())
-            if waits and self._claim(entry):
+            if self._claim(entry) and (future.running() or future.set_running_or_notify_cancel()):
                 future.set_exception(error)
                 count += 1
         return count

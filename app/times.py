@@ -27,9 +27,9 @@ class StageTimes:
     @property
     def total_queue_s(self) -> float:
         """Seconds spent waiting, all stages together."""
-        return sum(self.queue_s.values())
+        return sum(self.queue_s.values(), 0.0)
 
     @property
     def total_s(self) -> float:
         """Seconds spent waiting and running."""
-        return self.total_queue_s + sum(self.run_s.values())
+        return self.total_queue_s + sum(self.run_s.values(), 0.0)

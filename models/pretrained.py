@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from models.errors import ArtifactError
+
+# transformers draws a bar for every file that it reads or writes, in between our logs and our own bars.
+transformers_logging.disable_progress_bar()
 
 _JSON_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 

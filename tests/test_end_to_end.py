@@ -16,7 +16,7 @@ import pytest
 
 _EXAMPLES = Path(__file__).parent.parent / "examples"
 _COMMAND = [str(Path(sys.executable).parent / "diffusion-link")]
-_FORMATS = ["crow.wav", "piano.flac", "choir.mp3", "snare_drum.ogg"]
+_FORMATS = ["snare_drum.wav", "piano.flac", "choir.mp3", "crow.ogg"]
 
 
 class Server:
@@ -73,9 +73,9 @@ def test_every_format_gets_a_caption(client: httpx.Client, name: str) -> None:
 
 
 def test_a_raw_body_is_captioned_like_a_form(client: httpx.Client) -> None:
-    content = (_EXAMPLES / "crow.wav").read_bytes()
+    content = (_EXAMPLES / "snare_drum.wav").read_bytes()
     raw = client.post("/caption", content=content, headers={"content-type": "audio/wav"}).json()
-    (form,) = _post(client, "/caption", "crow.wav")["results"]
+    (form,) = _post(client, "/caption", "snare_drum.wav")["results"]
     assert raw["results"][0]["caption"] == form["caption"]
     assert raw["results"][0]["filename"] is None
 
@@ -90,7 +90,7 @@ def test_a_long_file_has_a_timeline(client: httpx.Client) -> None:
 
 
 def test_texts_and_sounds_share_a_space(client: httpx.Client) -> None:
-    sounds = _post(client, "/bridge", "crow.wav", "piano.flac", raw=True)
+    sounds = _post(client, "/bridge", "snare_drum.wav", "piano.flac", raw=True)
     texts = client.post("/text", json={"texts": ["a crow caws", "a piano plays"]}).json()
     assert sounds["dim"] == texts["dim"]
     embeddings = np.array([result["embedding"] for result in sounds["results"] + texts["results"]])
@@ -101,7 +101,7 @@ def test_texts_and_sounds_share_a_space(client: httpx.Client) -> None:
 
 def _command_line_caption(*flags: str) -> Any:
     run = subprocess.run(
-        [*_COMMAND, "caption", "--json", "--device", "cpu", *flags, str(_EXAMPLES / "crow.wav")],
+        [*_COMMAND, "caption", "--json", "--device", "cpu", *flags, str(_EXAMPLES / "snare_drum.wav")],
         capture_output=True,
         text=True,
         check=True,
@@ -111,14 +111,14 @@ def _command_line_caption(*flags: str) -> Any:
 
 
 def test_twenty_times_alone_and_in_company_it_is_one_caption(server: Server, client: httpx.Client) -> None:
-    alone = [_post(client, "/caption", "crow.wav")["results"][0]["caption"] for _ in range(5)]
-    beside = [_post(client, "/caption", "crow.wav", *_FORMATS[1:])["results"][0]["caption"] for _ in range(5)]
-    crowd = asyncio.run(_at_once(server.url, ["crow.wav", *_FORMATS] * 2))
-    company = [caption for name, caption in crowd if name == "crow.wav"]
+    alone = [_post(client, "/caption", "snare_drum.wav")["results"][0]["caption"] for _ in range(5)]
+    beside = [_post(client, "/caption", "snare_drum.wav", *_FORMATS[1:])["results"][0]["caption"] for _ in range(5)]
+    crowd = asyncio.run(_at_once(server.url, ["snare_drum.wav", *_FORMATS] * 2))
+    company = [caption for name, caption in crowd if name == "snare_drum.wav"]
     assert len(company) == 4
     captions = {*alone, *beside, *company, _command_line_caption()["caption"]}
     assert len(captions) == 1
-    single = np.array(_post(client, "/bridge", "crow.wav")["results"][0]["embedding"])
+    single = np.array(_post(client, "/bridge", "snare_drum.wav")["results"][0]["embedding"])
     many = np.array(_post(client, "/bridge", *_FORMATS[::-1])["results"][-1]["embedding"])
     assert np.abs(single - many).max() < 1e-4
 
@@ -134,7 +134,7 @@ async def _at_once(url: str, names: list[str]) -> list[tuple[str, str]]:
 
 
 def test_one_bad_file_leaves_the_others_alone(client: httpx.Client) -> None:
-    good = (_EXAMPLES / "crow.wav").read_bytes()
+    good = (_EXAMPLES / "snare_drum.wav").read_bytes()
     files = [("file", ("a.wav", good)), ("file", ("b.wav", b"not a sound")), ("file", ("c.wav", good[:100]))]
     first, second, third = client.post("/caption", files=files).json()["results"]
     assert first["caption"]
@@ -158,7 +158,7 @@ def test_the_line_to_try_names_a_file_that_is_there(server: Server) -> None:
 def test_the_command_line_says_which_file_failed(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").write_bytes(b"")
     run = subprocess.run(
-        [*_COMMAND, "caption", "--json", "--device", "cpu", str(tmp_path / "empty.wav"), str(_EXAMPLES / "crow.wav")],
+        [*_COMMAND, "caption", "--json", "--device", "cpu", str(tmp_path / "empty.wav"), str(_EXAMPLES / "snare_drum.wav")],
         capture_output=True,
         text=True,
         check=False,

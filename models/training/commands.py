@@ -52,10 +52,6 @@ def _reporting(name: str, run: Callable[[argparse.Namespace], None]) -> Run:
     """Turn an error that is the user's to mend into one line and an exit status."""
 
     def reporting(arguments: argparse.Namespace) -> int:
-        from transformers.utils import logging
-
-        # Its bars for the reading of a file would be drawn across those of the stages.
-        logging.disable_progress_bar()
         try:
             run(arguments)
         except DiffusionLinkError as error:

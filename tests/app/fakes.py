@@ -1,4 +1,4 @@
-"""A pipeline without networks, with the doors to hold it, poison it and see what it was asked; and sounds as bytes."""
+"""A pipeline without networks, with doors to hold, poison and watch it; sounds as bytes; the shape of errors."""
 
 import io
 import threading
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import soundfile as sf
 from jaxtyping import Float32
@@ -15,7 +16,7 @@ from models.artifact import ArtifactManifest
 from models.pipeline import Pipeline, ScoredCaption
 
 DIM = 8
-WAIT_S = 30
+WAIT_S = 30.0
 """For what happens at once unless something is broken."""
 POISON_SEED = 666
 FATAL_SEED = 667
@@ -111,9 +112,7 @@ def _unit(rows: np.ndarray) -> _Rows:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def sound(
-    duration_s: float = 1.0, rate_hz: int = 48_000, channels: int = 1, seed: int = 0, **settings: str
-) -> bytes:
+def sound(duration_s: float = 1.0, rate_hz: int = 48_000, channels: int = 1, seed: int = 0, **settings: str) -> bytes:
     """A file of noise that grows louder; WAV unless `format` says otherwise."""
     count = max(1, round(duration_s * rate_hz))
     noise = np.random.default_rng(seed).uniform(-1, 1, (count, channels)) * np.linspace(0.1, 0.9, count)[:, None]
@@ -125,3 +124,13 @@ def encoded(samples: np.ndarray, rate_hz: int = 48_000, **settings: str) -> byte
     file = io.BytesIO()
     sf.write(file, samples, rate_hz, **{"format": "WAV", **settings})
     return file.getvalue()
+
+
+def error_of(response: httpx.Response) -> dict[str, str]:
+    """The error of a response that has the one shape."""
+    body = response.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"type", "message", "request_id"}
+    assert body["error"]["request_id"] == response.headers["x-request-id"]
+    error: dict[str, str] = body["error"]
+    return error

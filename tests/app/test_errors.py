@@ -60,7 +60,9 @@ def test_one_type_has_one_status() -> None:
         (KeyError("secret"), 500, "internal_error", "A fault of the service; its log has the request id."),
         (domain.ArtifactError("/secret", "x"), 500, "internal_error", "A fault of the service; its log has the request id."),
         (
-            RequestValidationError([{"loc": ("query", "seed"), "msg": "too low"}, {"loc": ("query", "x"), "msg": "unknown"}]),
+            RequestValidationError(
+                [{"loc": ("query", "seed"), "msg": "too low"}, {"loc": ("query", "x"), "msg": "unknown"}]
+            ),
             422,
             "invalid_request",
             "query.seed: too low; query.x: unknown",
@@ -78,7 +80,9 @@ def test_what_users_see(error: Exception, status: int, error_type: str, message:
     assert (row_of(error).status, detail.type, detail.message) == (status, error_type, message)
 
 
-@pytest.mark.parametrize(("error", "retry_after"), [(QueueFullError("x"), "1"), (NotReadyError("x"), "1"), (KeyError(), None)])
+@pytest.mark.parametrize(
+    ("error", "retry_after"), [(QueueFullError("x"), "1"), (NotReadyError("x"), "1"), (KeyError(), None)]
+)
 def test_who_should_try_again_is_told_when(error: Exception, retry_after: str | None) -> None:
     trace = begin_trace({}, "id")
     response = error_response(trace, error)

@@ -1,23 +1,14 @@
 """POST /caption: forms, raw bodies, options, bad files, bad requests."""
 
-import httpx
+from pathlib import Path
+
 import pytest
 
 from tests.app.bad_files import BAD_FILES
 from tests.app.conftest import Running, Start
-from tests.app.fakes import POISON_SEED, sound
+from tests.app.fakes import POISON_SEED, error_of, sound
 
 pytestmark = pytest.mark.anyio
-
-
-def error_of(response: httpx.Response) -> dict[str, str]:
-    """The error of a response that has the one shape."""
-    body = response.json()
-    assert body.keys() == {"error"}
-    assert body["error"].keys() == {"type", "message", "request_id"}
-    assert body["error"]["request_id"] == response.headers["x-request-id"]
-    error: dict[str, str] = body["error"]
-    return error
 
 
 async def test_a_form(running: Running, wav: bytes) -> None:
@@ -26,7 +17,7 @@ async def test_a_form(running: Running, wav: bytes) -> None:
     body = response.json()
     assert body["model"] == "fake"
     (result,) = body["results"]
-    assert result.keys() == {"filename", "duration_s", "caption", "score"}
+    assert list(result) == ["filename", "duration_s", "caption", "score"]
     assert (result["filename"], result["duration_s"], result["score"]) == ("dog.wav", 1.0, 0.9)
     assert result["caption"].endswith("(0, 32, 0)")
     for name in ("x-queue-ms", "x-embed-ms", "x-write-ms", "x-total-ms"):
@@ -148,7 +139,15 @@ async def test_a_wrong_content_type(running: Running, wav: bytes, kind: str | No
 
 @pytest.mark.parametrize(
     "query",
-    ["candidates=0", "candidates=9", "max_new_tokens=65", "seed=-1", "seed=9223372036854775808", "timeline=maybe", "candidate=1"],
+    [
+        "candidates=0",
+        "candidates=9",
+        "max_new_tokens=65",
+        "seed=-1",
+        "seed=9223372036854775808",
+        "timeline=maybe",
+        "candidate=1",
+    ],
 )
 @pytest.mark.parametrize("path", ["/caption", "/bridge"])
 async def test_a_wrong_query(running: Running, wav: bytes, path: str, query: str) -> None:
@@ -166,7 +165,7 @@ async def test_a_fault_of_the_service_tells_nothing(running: Running, wav: bytes
 
 
 async def test_nothing_is_left_in_the_temporary_folder(
-    start: Start, wav: bytes, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    start: Start, wav: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with start() as running:
@@ -176,4 +175,4 @@ async def test_nothing_is_left_in_the_temporary_folder(
             assert response.json()["results"][0]["filename"] == name
         raw = await running.http.post("/caption", content=large, headers={"content-type": "audio/wav"})
         assert raw.status_code == 200
-    assert list(tmp_path.iterdir()) == []  # type: ignore[attr-defined]
+    assert list(tmp_path.iterdir()) == []

@@ -24,9 +24,7 @@ class Held:
         self.free = threading.Event()
         self.running = threading.Event()
         bounds = {"queue_capacity": 100, "max_batch_cost": 4, "on_batch": self.reports.append} | settings
-        self.stage = Stage[Item, str](
-            "test", self._run, cost_of=lambda item: item[1], key_of=lambda item: item[0], **bounds
-        )
+        self.stage = Stage[Item, str]("test", self._run, cost_of=lambda item: item[1], key_of=lambda item: item[0], **bounds)
 
     def _run(self, items: Sequence[Item]) -> list[str]:
         self.batches.append(list(items))
@@ -164,7 +162,7 @@ def test_close_leaves_nobody_waiting(held: Held) -> None:
     running = held.hold()
     cancelled, waiting = held.stage.submit_all([("a", 1), ("b", 1)])
     cancelled.cancel()
-    assert not held.stage.close(0)
+    assert not held.stage.close(0.0)
     for future in (running, waiting):
         with pytest.raises(StageClosedError, match="before this item was done"):
             future.result(0)
@@ -174,7 +172,7 @@ def test_close_leaves_nobody_waiting(held: Held) -> None:
 
 def test_a_late_result_of_a_closed_stage_is_dropped(held: Held) -> None:
     running = held.hold()
-    held.stage.close(0)
+    held.stage.close(0.0)
     held.free.set()
     held.stage._thread.join(WAIT_S)
     assert isinstance(running.exception(0), StageClosedError)
@@ -183,10 +181,11 @@ def test_a_late_result_of_a_closed_stage_is_dropped(held: Held) -> None:
 def test_a_stage_that_never_started_closes(held: Held) -> None:
     future = held.stage.submit(("a", 1))
     assert not held.stage.alive
-    assert not held.stage.close(0)
+    assert not held.stage.close(0.0)
     assert isinstance(future.exception(0), StageClosedError)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_runner_that_dies_leaves_nobody_waiting(held: Held) -> None:
     def die(_: Sequence[Item]) -> None:
         raise SystemExit
@@ -202,6 +201,7 @@ def test_a_runner_that_dies_leaves_nobody_waiting(held: Held) -> None:
     assert not held.stage.alive
     with pytest.raises(StageClosedError, match="closed"):
         held.stage.submit(("a", 1))
+    assert held.stage.close(WAIT_S)
 
 
 def test_a_failing_observer_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,9 +6,9 @@ from app.times import StageTimes
 
 def test_passes_are_summed_by_stage() -> None:
     times = StageTimes()
-    times.add("embed", 1, 2)
-    times.add("embed", 3, 4)
-    times.add("write", 5, 6)
+    times.add("embed", 1.0, 2.0)
+    times.add("embed", 3.0, 4.0)
+    times.add("write", 5.0, 6.0)
     assert (times.queue_s, times.run_s) == ({"embed": 4, "write": 5}, {"embed": 6, "write": 6})
     assert (times.total_queue_s, times.total_s) == (9, 21)
 

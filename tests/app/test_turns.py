@@ -20,7 +20,7 @@ def test_turns_are_in_the_order_of_asking() -> None:
         for count, thread in enumerate(threads, 2):
             thread.start()
             while turns._next_ticket < count:
-                threading.Event().wait(0.001)
+                thread.join(0)
         assert order == []
     for thread in threads:
         thread.join(WAIT_S)
