@@ -4,23 +4,20 @@ Loading is strict: what is missing, damaged, unknown, misshapen or not finite is
 reason.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field, TypeAdapter
 
 from models.bridge.diffusion_link import DiffusionLink, DiffusionLinkConfig
 from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.interface import Bridge
 from models.bridge.mean_shift import MeanShift, MeanShiftConfig
 from models.bridge.ridge import Ridge, RidgeConfig
-from models.errors import ArtifactError
+from models.config_file import read_config, write_config
 from models.weights import read_weights, write_weights
 
-_CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
 
 AnyBridgeConfig = Annotated[
@@ -32,9 +29,7 @@ _CONFIGS: TypeAdapter[AnyBridgeConfig] = TypeAdapter(AnyBridgeConfig)
 
 def save_bridge(bridge: Bridge, directory: Path, dtype: torch.dtype = torch.float32) -> None:
     """Write the bridge into `directory`: trained weights as `dtype`, statistics and closed-form maps as float32."""
-    directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(bridge.config.model_dump(mode="json"), indent=2)
-    (directory / _CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    write_config(bridge.config, directory)
     write_weights(bridge, directory / _WEIGHTS_FILE, dtype)
 
 
@@ -44,27 +39,9 @@ def load_bridge(directory: Path, device: torch.device | str = "cpu") -> Bridge:
     Raises:
         ArtifactError: a file is missing, damaged, or not what the bridge's kind needs.
     """
-    bridge = _empty_bridge(_read_config(directory / _CONFIG_FILE))
+    bridge = _empty_bridge(read_config(directory, _CONFIGS.validate_json))
     read_weights(bridge, directory / _WEIGHTS_FILE)
     return bridge.to(device).eval().requires_grad_(False)
-
-
-def _read_config(path: Path) -> AnyBridgeConfig:
-    try:
-        content = path.read_bytes()
-        config = _CONFIGS.validate_json(content)
-    except OSError as error:
-        raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise ArtifactError(path, "; ".join(_describe(fault) for fault in error.errors(include_url=False))) from error
-    # Defaults serve recipes. On disk all settings are spelled out: a later default must not change a stored bridge.
-    if json.loads(content) != config.model_dump(mode="json"):
-        raise ArtifactError(path, "leaves settings to their defaults")
-    return config
-
-
-def _describe(fault: ErrorDetails) -> str:
-    return f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
 
 
 def _empty_bridge(config: AnyBridgeConfig) -> Bridge:

@@ -1,12 +1,16 @@
 """Log-mel spectrograms: transformers' numbers, whatever the company."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from transformers import ClapFeatureExtractor
 
-from models.audio import SAMPLE_RATE_HZ, WINDOW_SAMPLES
+from models.audio import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioLimits, cut_windows, decode_audio
 from models.clap.log_mel import MAX_FREQUENCY_HZ, MIN_FREQUENCY_HZ, NUM_FRAMES, NUM_MELS, LogMel
+
+_RECORDINGS = sorted(path for path in (Path(__file__).parents[2] / "examples").iterdir() if path.suffix != ".md")
 
 
 def _signals() -> dict[str, np.ndarray]:
@@ -33,6 +37,15 @@ def test_it_equals_transformers_feature_extractor(name: str) -> None:
     actual = LogMel()(torch.from_numpy(signal).unsqueeze(0))
     assert actual.shape == (1, NUM_FRAMES, NUM_MELS)
     assert float(np.abs(actual.numpy()[0] - expected["input_features"][0, 0]).max()) < 1e-3
+
+
+@pytest.mark.parametrize("path", _RECORDINGS, ids=[path.name for path in _RECORDINGS])
+def test_it_equals_transformers_feature_extractor_on_real_recordings(path: Path) -> None:
+    windows = cut_windows(decode_audio(path.read_bytes(), AudioLimits()))
+    extractor = ClapFeatureExtractor(frequency_min=MIN_FREQUENCY_HZ, frequency_max=MAX_FREQUENCY_HZ)
+    expected = extractor(list(windows), sampling_rate=SAMPLE_RATE_HZ, truncation="rand_trunc", return_tensors="np")
+    actual = LogMel()(torch.from_numpy(windows)).numpy()
+    assert float(np.abs(actual - expected["input_features"][:, 0]).max()) < 1e-3
 
 
 def test_a_batch_changes_nothing() -> None:
