@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import stat
 import sys
@@ -32,6 +33,8 @@ _FILES_AT_ONCE = 16
 _MAX_FILE_BYTES = 1024**3
 
 Outcome = CaptionedFile | ErrorDetail
+
+_log = logging.getLogger(__name__)
 
 
 def caption(paths: Sequence[str], options: CaptionOptions, settings: ServiceSettings, *, as_json: bool) -> int:
@@ -73,8 +76,9 @@ async def caption_files(
     engine = Engine(pipeline, settings)
     engine.start()
     try:
-        for start in range(0, len(paths), _FILES_AT_ONCE):
-            part = paths[start : start + _FILES_AT_ONCE]
+        at_once = min(_FILES_AT_ONCE, settings.queue_capacity)
+        for start in range(0, len(paths), at_once):
+            part = paths[start : start + at_once]
             for outcome in await asyncio.gather(*(_caption_file(engine, path, options) for path in part)):
                 yield outcome
     finally:
@@ -88,6 +92,10 @@ async def _caption_file(engine: Engine, path: str, options: CaptionOptions) -> O
         return detail_of(error)
     except OSError as error:
         return ErrorDetail(type="unreadable_file", message=error.strerror or str(error))
+    except Exception as error:
+        # Whatever it is, the other files are captioned.
+        _log.exception("%s failed for no fault of its own", path)
+        return detail_of(error)
     return captioned_file(None, clip, options)
 
 

@@ -57,10 +57,11 @@ async def receive_files(request: Request, settings: ServiceSettings) -> AsyncIte
         if kind == "multipart/form-data":
             uploads = await _receive_form(request.headers, chunks, settings.max_files, spools)
         elif kind.startswith("audio/"):
-            uploads = [await _receive_raw(chunks, spools)]
+            upload = await _receive_raw(chunks, spools)
+            uploads = [AudioFile(None, upload.file.read)]
         else:
             raise _not_taken(kind)
-        yield [AudioFile(upload.filename, upload.file.read) for upload in uploads]
+        yield uploads
 
 
 async def _counted(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
@@ -94,7 +95,7 @@ async def _receive_raw(chunks: AsyncGenerator[bytes, None], spools: ExitStack) -
 
 
 class _Form(MultiPartParser):
-    """Starlette's parser, which takes a form that breaks off in the middle for a whole one; this does not."""
+    """Starlette's parser, less trusting: a form that breaks off is no whole one, and names are UTF-8."""
 
     def __init__(self, headers: Headers, chunks: AsyncGenerator[bytes, None], max_files: int) -> None:
         super().__init__(
@@ -110,6 +111,9 @@ class _Form(MultiPartParser):
         self._ended = True
 
     async def _until_end(self, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        # After the content type has been read and before a part is: RFC 7578, section 5.1.2, knows no other character set
+        # for names, and some that Python knows raise errors, or make half a character that no JSON can hold.
+        self._charset = "utf-8"
         async for chunk in chunks:
             yield chunk
         if not self._ended:
@@ -118,7 +122,7 @@ class _Form(MultiPartParser):
 
 async def _receive_form(
     headers: Headers, chunks: AsyncGenerator[bytes, None], max_files: int, spools: ExitStack
-) -> list[UploadFile]:
+) -> list[AudioFile]:
     try:
         parts = (await _Form(headers, chunks, max_files).parse()).multi_items()
     except MultiPartException as error:
@@ -135,9 +139,17 @@ async def _receive_form(
     return [_checked(name, value) for name, value in parts]
 
 
-def _checked(name: str, value: UploadFile | str) -> UploadFile:
-    if name != FIELD:
-        raise FieldError(f"the part {name!r} of the form is not called {FIELD!r}")
+def _checked(name: str, value: UploadFile | str) -> AudioFile:
+    """The file of a part; one that is not called `file`, or is no file, is refused when it is read, as that part alone."""
     if not isinstance(value, UploadFile):
-        raise FieldError(f"the part {name!r} is text, not a file; with curl, write -F {FIELD}=@NAME")
-    return value
+        return _refused(None, f"the part {name!r} is text, not a file; with curl, write -F {FIELD}=@NAME")
+    if name != FIELD:
+        return _refused(value.filename, f"the part {name!r} of the form is not called {FIELD!r}")
+    return AudioFile(value.filename, value.file.read)
+
+
+def _refused(filename: str | None, reason: str) -> AudioFile:
+    def read() -> bytes:
+        raise FieldError(reason)
+
+    return AudioFile(filename, read)

@@ -80,7 +80,7 @@ def _corpus(arguments: argparse.Namespace) -> None:
 
 def _train_clap(arguments: argparse.Namespace) -> None:
     from models.training.bank import read_sounds
-    from models.training.folders import begin_stage, fingerprint, scenes_file
+    from models.training.folders import begin_stage, fingerprint, scenes_fingerprint
     from models.training.recipe import missing_section, read_recipe
     from models.training.train_clap import train_clap
 
@@ -88,7 +88,11 @@ def _train_clap(arguments: argparse.Namespace) -> None:
     settings = recipe.clap
     if settings is None:
         raise missing_section("clap")
-    begun = {"recipe": settings.model_dump(mode="json"), "scenes": fingerprint([scenes_file(work, "encoder")])}
+    begun = {
+        "recipe": settings.model_dump(mode="json"),
+        "scenes": scenes_fingerprint(work, "encoder"),
+        "sounds": fingerprint([recipe.corpus.sounds]),
+    }
     begin_stage(work / "clap", begun, resume=arguments.resume)
     train_clap(settings, read_sounds(recipe.corpus.sounds), work, arguments.device, resume=arguments.resume)
 

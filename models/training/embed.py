@@ -23,7 +23,7 @@ from models.clap.encoder import ClapEncoder
 from models.clap.store import load_clap
 from models.device import resolve_device, use_exact_float32
 from models.errors import TrainingError
-from models.training.folders import append_log, fingerprint, finished, scenes_file
+from models.training.folders import append_log, fingerprint, finished, scenes_fingerprint
 from models.training.loop import progress_bar
 from models.training.scenes import SceneSet
 
@@ -38,8 +38,9 @@ class EmbedRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    splits: tuple[Split, ...] = ("bridge", "validation", "test")
-    """The encoder's own scenes are left out: it knows them by heart, and a bridge would learn a gap it never meets."""
+    splits: tuple[Split, ...] = ("encoder", "bridge", "validation", "test")
+    """Of the encoder's own scenes only the captions are embedded: it knows their sound by heart, and a bridge would learn
+    a gap that it never meets."""
     batch_size: PositiveInt = 64
     text_batch_size: PositiveInt = 256
 
@@ -48,7 +49,8 @@ class EmbedRecipe(BaseModel):
 class EmbeddingSet:
     """The scenes of one split: an audio embedding each, and one text embedding for each of a scene's captions."""
 
-    audio: Float[Tensor, "scenes dim"]
+    audio: Float[Tensor, "heard dim"]
+    """No row at all for the encoder's own scenes."""
     text: Float[Tensor, "captions dim"]
     captions: list[str]
     """Caption of each row of `text`; those of one scene stand together."""
@@ -111,7 +113,7 @@ def embed(recipe: EmbedRecipe, work: Path, device: str, *, resume: bool) -> None
         unfinished = path.with_name(f"{path.name}.new")
         save_file(tensors, unfinished, metadata={_SOURCE: json.dumps(source, sort_keys=True)})
         unfinished.replace(path)
-        counts = {"scenes": len(tensors["audio"]), "captions": len(tensors["text"])}
+        counts = {"scenes": len(tensors["offsets"]) - 1, "captions": len(tensors["text"])}
         append_log(directory, {"split": split, **counts, "elapsed_s": round(time.monotonic() - started_s, 1)})
 
 
@@ -139,7 +141,8 @@ def _embed_split(encoder: ClapEncoder, scenes: SceneSet, split: Split, recipe: E
         def embed_scenes(part: slice) -> Float[Tensor, "part dim"]:
             return encoder.embed_log_mel(torch.from_numpy(scenes.log_mel[part].astype(np.float32)))
 
-        audio = in_batches("scenes", len(counts), recipe.batch_size, embed_scenes)
+        heard = 0 if split == "encoder" else len(counts)
+        audio = in_batches("scenes", heard, recipe.batch_size, embed_scenes)
         text = in_batches(
             "captions", len(distinct), recipe.text_batch_size, lambda part: encoder.embed_texts(distinct[part])
         )
@@ -152,7 +155,7 @@ def _source(work: Path, split: Split) -> dict[str, str]:
     """What embeddings of a split are made from."""
     return {
         "encoder": fingerprint(finished(work, "clap/model").iterdir()),
-        "scenes": fingerprint([scenes_file(work, split)]),
+        "scenes": scenes_fingerprint(work, split),
     }
 
 

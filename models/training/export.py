@@ -57,7 +57,7 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
         ArtifactError: what a stage left is damaged.
         DeviceError: there is no such device.
     """
-    check_parts(work)
+    check_parts(work, recipe)
     dtype = _DTYPES[settings.dtype]
     with replaced(work / "artifact") as new:
         save_clap(load_clap(work / "clap" / "model"), new / "clap", dtype)
@@ -87,11 +87,11 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
     return directory
 
 
-def check_parts(work: Path) -> None:
-    """Check that all parts are there and were trained for one another.
+def check_parts(work: Path, recipe: Mapping[str, Any]) -> None:
+    """Check that all parts are there, and were trained for one another and by this recipe.
 
     Raises:
-        TrainingError: one is missing, or was trained for another encoder or bridge than the one that is there.
+        TrainingError: one is missing, or was trained for another encoder or bridge, or by another recipe.
     """
     encoder, bridge = finished(work, "clap/model"), finished(work, "bridge/model")
     finished(work, "decoder/model")
@@ -99,6 +99,9 @@ def check_parts(work: Path) -> None:
         raise TrainingError(f"{bridge} was trained for another encoder: run embed, train-bridge and train-decoder again")
     if begun_with(work / "decoder")["bridge"] != fingerprint(bridge.iterdir()):
         raise TrainingError(f"{work / 'decoder' / 'model'} was trained for another bridge: run train-decoder again")
+    for stage in ("bridge", "decoder"):
+        if begun_with(work / stage)["recipe"] != recipe.get(stage):
+            raise TrainingError(f"{work / stage} was trained by another [{stage}] than the recipe's now")
 
 
 def code_revision() -> str:

@@ -38,16 +38,17 @@ def finished(work: Path, folder: str) -> Path:
     return directory
 
 
-def scenes_file(work: Path, split: str) -> Path:
-    """The records of one split of the corpus.
+def scenes_fingerprint(work: Path, split: str) -> str:
+    """One sha256 over the records and spectrograms of one split of the corpus.
 
     Raises:
         TrainingError: they are not there.
     """
-    path = finished(work, "corpus") / split / "scenes.jsonl"
-    if not path.is_file():
-        raise TrainingError(f"{path.parent} holds no scenes: run `diffusion-link corpus` with this recipe first")
-    return path
+    directory = finished(work, "corpus") / split
+    paths = [directory / "scenes.jsonl", directory / "log_mel.npy"]
+    if not all(path.is_file() for path in paths):
+        raise TrainingError(f"{directory} holds no scenes: run `diffusion-link corpus` with this recipe first")
+    return fingerprint(paths)
 
 
 def begin_stage(directory: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
@@ -96,6 +97,9 @@ def begun_with(directory: Path) -> dict[str, Any]:
 def replaced(directory: Path) -> Iterator[Path]:
     """A new folder beside `directory`, which takes its place when the block ends without an error."""
     new, old = (directory.with_name(f"{directory.name}.{suffix}") for suffix in ("new", "old"))
+    # A run that was killed between its two renames has left what it was to replace under the name `old`.
+    if old.exists() and not directory.exists():
+        old.rename(directory)
     for leftover in (new, old):
         if leftover.exists():
             shutil.rmtree(leftover)

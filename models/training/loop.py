@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -180,7 +181,7 @@ class TrainingLoop:
             self.optimizer.load_state_dict(state["optimizer"])
             self.average = state["average"]
             self.step = int(state["step"])
-        except (RuntimeError, KeyError, ValueError) as error:
+        except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
             raise TrainingError(f"{path} is not a checkpoint of this recipe: {error}") from error
 
     def _log(self, values: Mapping[str, float], started_s: float) -> None:
@@ -195,7 +196,9 @@ class TrainingLoop:
             return
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         kept = [line for line in lines if json.loads(line)["step"] <= self.step]
-        path.write_text("".join(f"{line}\n" for line in kept if self.step > 0), encoding="utf-8")
+        unfinished = path.with_name(f"{_LOG}.new")
+        unfinished.write_text("".join(f"{line}\n" for line in kept if self.step > 0), encoding="utf-8")
+        unfinished.replace(path)
 
 
 class _RateColumn(ProgressColumn):

@@ -53,7 +53,8 @@ def _trained(manifest: ArtifactManifest, networks: Mapping[str, Mapping[str, Any
     bridge = networks["bridge"]["kind"]
     lines = [
         "The encoder learned from mixed scenes and their captions. The bridge and the decoder learned afterwards, the "
-        "encoder frozen, on scenes of recordings that the encoder had not been trained on. No test recording was used.",
+        "encoder frozen, on scenes of recordings that the encoder had not been trained on; where a soundfont or a generator "
+        "makes the sound, on other pieces of the same instrument. No recording of the test split was used.",
         "",
         "| part | facts |",
         "| --- | --- |",
@@ -65,14 +66,20 @@ def _trained(manifest: ArtifactManifest, networks: Mapping[str, Mapping[str, Any
         inputs, total = decoder["inputs"], sum(decoder["inputs"].values())
         shares = (f"{100 * share / total:.0f} % {_INPUTS[name]}" for name, share in inputs.items() if share)
         lines.append(f"- The decoder read {', '.join(shares)}.")
+    if unheard := manifest.training_data.get("sounds_without_takes", {}).get("bridge"):
+        names = ", ".join(name.replace("_", " ") for name in unheard)
+        lines.append(
+            f"- Of {len(unheard)} sounds there was one recording, and it went to the encoder; bridge and decoder know them "
+            f"from texts alone: {names}."
+        )
     if bridge == "diffusion-link":
         lines.append(
             "- Diffusion-Link is after Nam et al. 2025 (arXiv 2510.11330); its formulae here are this project's "
             "reconstruction from the abstract."
         )
     lines.append(
-        f"- Every setting is in `artifact.json` under `recipe`; the code was at `{manifest.code_revision}`, the date "
-        f"{manifest.created:%Y-%m-%d}."
+        "- Every setting is in `artifact.json` under `recipe`; it was exported by the code at "
+        f"`{manifest.code_revision}` on {manifest.created:%Y-%m-%d}."
     )
     return "\n".join(lines)
 

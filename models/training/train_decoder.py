@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torch.nn import functional
@@ -112,15 +112,16 @@ class DecoderTrainer:
         self,
         recipe: DecoderRecipe,
         pairs: EmbeddingSet,
+        texts: EmbeddingSet,
         validation: EmbeddingSet,
         bridge: Bridge,
         device: torch.device,
     ) -> None:
-        """Bridge all scenes once, and build an untrained decoder for their captions."""
-        self.recipe, self.pairs, self.validation, self.device = recipe, pairs, validation, device
+        """Bridge all scenes of `pairs` once, and build an untrained decoder for their captions and those of `texts`."""
+        self.recipe, self.pairs, self.texts, self.validation, self.device = recipe, pairs, texts, validation, device
         self.bridged = _bridge_all(bridge, pairs.audio, device)
         self.bridged_validation = _bridge_all(bridge, validation.audio, device)
-        tokenizer = train_tokenizer(pairs.captions, recipe.vocab_size)
+        tokenizer = train_tokenizer([*pairs.captions, *texts.captions], recipe.vocab_size)
         torch.manual_seed(recipe.loop.seed)
         config = DecoderConfig(
             dim=pairs.dim,
@@ -135,20 +136,26 @@ class DecoderTrainer:
         self.decoder.projector.fit_statistics(rows)
         self.decoder.to(device)
 
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "rows dim"], Int[Tensor, " rows"]]:
-        """Random inputs, and the row of the caption that is to be written for each."""
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "rows dim"], list[str]]:
+        """Random inputs, and the caption that is to be written for each.
+
+        Text comes from the encoder's own scenes: they hold every sound, also those with no recording left for the bridge.
+        """
         scenes = torch.randint(len(self.pairs.audio), (count,), generator=generator)
-        captions = self.pairs.draw_captions(scenes, generator)
-        text = self.pairs.text[captions]
+        captions = self.pairs.draw_captions(scenes, generator).tolist()
+        told = torch.randint(len(self.texts.offsets) - 1, (count,), generator=generator)
+        rows = self.texts.draw_captions(told, generator)
+        text = self.texts.text[rows]
         noise = self.recipe.noise_variance**0.5 * torch.randn(text.shape, generator=generator)
         heard = torch.rand(count, 1, generator=generator) < self.recipe.inputs.bridged_share
-        return torch.where(heard, self.bridged[scenes], functional.normalize(text + noise, dim=1)), captions
+        embeddings = torch.where(heard, self.bridged[scenes], functional.normalize(text + noise, dim=1))
+        choices = zip(heard.squeeze(1).tolist(), captions, rows.tolist(), strict=True)
+        return embeddings, [self.pairs.captions[i] if bridged else self.texts.captions[j] for bridged, i, j in choices]
 
     def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
         """Loss of random inputs."""
         embeddings, captions = self.draw(self.recipe.batch_size, generator)
-        texts = [self.pairs.captions[row] for row in captions.tolist()]
-        return {"loss": self.decoder.loss(embeddings.to(self.device), texts)}
+        return {"loss": self.decoder.loss(embeddings.to(self.device), captions)}
 
     def evaluate(self) -> Mapping[str, float]:
         """Loss of the first captions of unseen scenes: given their own text embeddings, and given the bridged audio."""
@@ -174,16 +181,16 @@ def train_decoder(recipe: DecoderRecipe, work: Path, device: str, *, resume: boo
         DeviceError: there is no such device.
     """
     torch_device = resolve_device(device)
-    pairs = EmbeddingSet.load(work, "bridge")
+    pairs, texts = EmbeddingSet.load(work, "bridge"), EmbeddingSet.load(work, "encoder")
     validation = EmbeddingSet.load(work, "validation").first(recipe.validation_scenes)
     bridge_directory = finished(work, "bridge/model")
     bridge = load_bridge(bridge_directory, torch_device)
     if bridge.dim != pairs.dim:
         raise TrainingError(f"{bridge_directory} takes embeddings of width {bridge.dim}, embeddings/ has {pairs.dim}")
     directory = work / "decoder"
-    made_from = {**pairs.source, "bridge": fingerprint(bridge_directory.iterdir())}
+    made_from = {**pairs.source, "texts": texts.source["scenes"], "bridge": fingerprint(bridge_directory.iterdir())}
     begin_stage(directory, {"recipe": recipe.model_dump(mode="json"), **made_from}, resume=resume)
-    trainer = DecoderTrainer(recipe, pairs, validation, bridge, torch_device)
+    trainer = DecoderTrainer(recipe, pairs, texts, validation, bridge, torch_device)
     loop = TrainingLoop("train-decoder", recipe.loop, trainer.decoder, directory)
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
     with replaced(directory / "model") as new:

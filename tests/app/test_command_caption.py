@@ -104,15 +104,29 @@ def test_a_name_that_is_not_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "\ufffd[red].wav" in capsys.readouterr().out
 
 
-def test_a_fault_of_the_program_is_not_hidden(
-    files: list[str], pipeline: FakePipeline, monkeypatch: pytest.MonkeyPatch
+def test_a_fault_of_the_program_is_an_error_of_its_file(
+    files: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError
+    def fail_on_the_first(path: Path) -> bytes:
+        if str(path) == files[0]:
+            raise ZeroDivisionError
+        return path.read_bytes()
 
-    monkeypatch.setattr(pipeline, "embed_audio", fail)
-    with pytest.raises(ZeroDivisionError):
-        caption(files, CaptionOptions(), ServiceSettings(), as_json=True)
+    monkeypatch.setattr(command_caption, "_read", fail_on_the_first)
+    assert caption(files, CaptionOptions(), ServiceSettings(), as_json=True) == command_caption.FAILED_STATUS
+    failed, *others = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert failed["error"]["type"] == "internal_error"
+    assert [line["file"] for line in others if line["caption"]] == files[1:]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_small_queue_is_not_overrun(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ServiceSettings(queue_capacity=1, max_files=1)
+    assert caption(files * 3, CaptionOptions(timeline=True, candidates=8), settings, as_json=True) == 0
+    assert len(_lines(capsys)) == 9
 
 
 @pytest.mark.anyio

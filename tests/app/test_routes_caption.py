@@ -116,11 +116,19 @@ async def test_several_bad_files_are_an_error_that_names_them_all(running: Runni
 
 @pytest.mark.parametrize("part", ["audio", "files", "FILE", ""])
 async def test_a_wrong_field_name(running: Running, wav: bytes, part: str) -> None:
-    response = await running.http.post("/caption", files=[("file", wav), (part, ("x.wav", wav))])
+    response = await running.http.post("/caption", files=[(part, ("x.wav", wav))])
     assert response.status_code == 422
     assert error_of(response)["type"] == "invalid_field"
-    assert repr(part) in error_of(response)["message"]
+    assert error_of(response)["message"] == f"x.wav: the part {part!r} of the form is not called 'file'"
     assert running.pipeline.embedded == []
+
+
+async def test_a_wrong_field_name_leaves_the_other_files_alone(running: Running, wav: bytes) -> None:
+    parts = [("audio", ("x.wav", wav)), ("file", ("y.wav", wav)), ("file", (None, "text"))]
+    wrong, right, text = (await running.http.post("/caption", files=parts)).json()["results"]
+    assert (wrong["filename"], wrong["error"]["type"]) == ("x.wav", "invalid_field")
+    assert (right["filename"], right["score"]) == ("y.wav", 0.9)
+    assert (text["filename"], text["error"]["type"]) == (None, "invalid_field")
 
 
 async def test_a_text_field(running: Running) -> None:

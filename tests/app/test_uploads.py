@@ -115,3 +115,14 @@ async def test_names_are_only_names(running: Running) -> None:
     for name in ("ünï 🐕.wav", "a" * 500 + ".wav", "<script>.wav", "%s\\n.wav"):
         response = await running.http.post("/caption", files={"file": (name, sound(0.1))})
         assert response.json()["results"][0]["filename"] == name
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "raw_unicode_escape", "utf-7", "undefined", "latin-1", "none such"])
+async def test_names_are_utf_8_whatever_the_form_says(running: Running, charset: str) -> None:
+    data = sound(0.2)
+    disposition = 'form-data; name="file"; filename="\\ud800 +2AA- Größe.wav"'.encode()
+    body = b"--XX\r\nContent-Disposition: " + disposition + b"\r\n\r\n" + data + b"\r\n--XX--\r\n"
+    headers = {"content-type": f"multipart/form-data; boundary=XX; charset={charset}"}
+    response = await running.http.post("/caption", content=body, headers=headers)
+    assert response.status_code == 200, response.text
+    assert response.json()["results"][0]["filename"] == "\\ud800 +2AA- Größe.wav"

@@ -22,7 +22,7 @@ from models.training.folders import begin_stage, fingerprint
 from tests.conftest import TINY_DIM
 
 _SETTINGS = ExportRecipe(name="tiny", version="7", licence="MIT", data_notice="Sounds of nobody.")
-_RECIPE: dict[str, Any] = {"decoder": {"inputs": {"text": 1.0, "bridged": 3.0}}}
+_RECIPE: dict[str, Any] = {"bridge": {"kind": "mean-shift"}, "decoder": {"inputs": {"text": 1.0, "bridged": 3.0}}}
 _SOUNDS = ["dog", "door_close"]
 
 
@@ -31,7 +31,8 @@ def work(tmp_path: Path, tiny_artifact: Path) -> Path:
     for part in ("clap", "bridge", "decoder"):
         shutil.copytree(tiny_artifact / part, tmp_path / "parts" / part)
     for part, source, name in (("bridge", "clap", "encoder"), ("decoder", "bridge", "bridge")):
-        begin_stage(tmp_path / part, {name: fingerprint((tiny_artifact / source).iterdir())}, resume=False)
+        begun = {"recipe": _RECIPE[part], name: fingerprint((tiny_artifact / source).iterdir())}
+        begin_stage(tmp_path / part, begun, resume=False)
     for part in ("clap", "bridge", "decoder"):
         (tmp_path / part).mkdir(exist_ok=True)
         (tmp_path / "parts" / part).rename(tmp_path / part / "model")
@@ -42,6 +43,13 @@ def work(tmp_path: Path, tiny_artifact: Path) -> Path:
 
 def _export(work: Path, **settings: Any) -> Path:
     return export(_SETTINGS.model_copy(update=settings), _RECIPE, _SOUNDS, work, "cpu")
+
+
+@pytest.mark.parametrize("part", ["bridge", "decoder"])
+def test_parts_of_another_recipe_are_refused(work: Path, part: str) -> None:
+    changed = _RECIPE | {part: {"kind": "ridge"}}
+    with pytest.raises(TrainingError, match=f"another \\[{part}\\]"):
+        export(_SETTINGS, changed, _SOUNDS, work, "cpu")
 
 
 def _evaluate(work: Path, files: dict[str, str]) -> None:

@@ -93,3 +93,12 @@ def test_fingerprints_depend_on_names_and_content_only(tmp_path: Path) -> None:
 def test_a_missing_file_has_no_fingerprint(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nothing cannot be read"):
         fingerprint([tmp_path / "nothing"])
+
+
+def test_what_was_to_be_replaced_comes_back_after_a_kill_between_the_renames(tmp_path: Path) -> None:
+    (tmp_path / "model.old").mkdir()
+    (tmp_path / "model.old" / "weights").write_text("good", encoding="utf-8")
+    (tmp_path / "model.new").mkdir()
+    with pytest.raises(ZeroDivisionError), replaced(tmp_path / "model"):
+        raise ZeroDivisionError
+    assert (tmp_path / "model" / "weights").read_text(encoding="utf-8") == "good"

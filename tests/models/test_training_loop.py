@@ -95,6 +95,13 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
         other.run(resume=True)
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(TrainingError, match="not a checkpoint"):
+        _Run(tmp_path).run(resume=True)
+
+
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     run = _Run(tmp_path)
     with pytest.raises(TrainingError, match="nan at step 0"):
