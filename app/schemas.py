@@ -20,7 +20,12 @@ class _Frozen(BaseModel):
 class CaptionOptions(_Frozen):
     """How to caption a clip: the query of POST /caption and the flags of the command line."""
 
-    candidates: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Captions to write for each clip, best score first.")
+    candidates: int = Field(
+        1,
+        ge=1,
+        le=MAX_CANDIDATES,
+        description="Most captions for each clip, best score first; repeats are left out.",
+    )
     timeline: bool = Field(False, description="Also caption each window of 10 s.")
     max_new_tokens: int = Field(32, ge=1, le=MAX_NEW_TOKENS, description="Most tokens of a caption.")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="Seed of the bridge's noise and of sampled candidates.")

@@ -68,6 +68,15 @@ def score_captions(captions: Sequence[str], references: Sequence[Sequence[str]])
     )
 
 
+def check_available() -> None:
+    """Find out early whether captions can be scored: they take longer to write than to score.
+
+    Raises:
+        TrainingError: the extra `train` is not installed.
+    """
+    _scorer("cider.cider", "Cider")
+
+
 def _scorer(module: str, name: str) -> Any:
     try:
         with warnings.catch_warnings():
@@ -75,5 +84,5 @@ def _scorer(module: str, name: str) -> Any:
             warnings.simplefilter("ignore")
             return getattr(importlib.import_module(f"pycocoevalcap.{module}"), name)
     except ImportError as error:
-        message = "caption metrics need pycocoevalcap: install this package with its extra `train`"
+        message = "caption metrics need pycocoevalcap: run `make setup`, or install this package with its extra `train`"
         raise TrainingError(f"{message} ({error})") from error

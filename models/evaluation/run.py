@@ -11,6 +11,7 @@ from rich.console import Console
 
 from models.clap.store import load_clap
 from models.device import resolve_device
+from models.evaluation.caption_metrics import check_available
 from models.evaluation.clips import Advance, caption_clips, listen_to_recordings, listen_to_scenes, read_recordings
 from models.evaluation.measure import Measurements
 from models.evaluation.report import Report, markdown_report, print_report
@@ -31,6 +32,7 @@ def evaluate(recipe: Recipe, work: Path, artifact: Path, device: str, split: Spl
         ArtifactError: the artifact cannot be used.
         DeviceError: there is no such device.
     """
+    check_available()
     settings, corpus = recipe.evaluate, finished(work, "corpus")
     split = split or settings.split
     phrases = {sound.name: sound.phrases for sound in read_sounds(recipe.corpus.sounds)}

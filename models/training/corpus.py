@@ -189,7 +189,6 @@ def _write_summary(recipe: CorpusRecipe, takes: Sequence[Take], sounds: Sequence
             part: sorted(sound.name for sound in sounds if sound.name not in counts) for part, counts in by_part.items()
         },
         "unusable": (output / UNUSABLE_FILE).read_text(encoding="utf-8").splitlines(),
-        "licences": "they differ by package: see usr/share/doc/PACKAGE/copyright; train on them, do not redistribute them",
         "packages": dict(sorted(Counter(take.package for take in takes).items())),
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -58,22 +58,22 @@ def begin_stage(directory: Path, settings: Mapping[str, Any], *, resume: bool) -
     recipe describes.
 
     Raises:
-        TrainingError: the run to be resumed was begun with other settings or on other data, or does not say with which.
+        TrainingError: the folder holds an earlier run that is not to be resumed, or one that was begun with other settings
+            or on other data, or does not say with which.
     """
     path, text = directory / _SETTINGS_FILE, json.dumps(settings, indent=2, sort_keys=True) + "\n"
     unfinished = directory / f"{_SETTINGS_FILE}.new"
     if resume and path.is_file():
         if path.read_text(encoding="utf-8") != text:
             raise TrainingError(
-                f"{directory} was begun with other settings or data than the recipe's now ({path}): "
-                "run without --resume to begin anew"
+                f"{directory} was begun with other settings or data than the recipe's now ({path}): remove it to begin anew"
             )
         return
-    if directory.exists():
-        if resume and set(directory.iterdir()) - {unfinished}:
-            raise TrainingError(f"{directory} does not say what it was begun with: run without --resume to begin anew")
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True)
+    if directory.exists() and set(directory.iterdir()) - {unfinished}:
+        # Hours of training must not go with one forgotten flag.
+        reason = "does not say what it was begun with" if resume else "holds an earlier run; --resume goes on with it"
+        raise TrainingError(f"{directory} {reason}: remove it to begin anew")
+    directory.mkdir(parents=True, exist_ok=True)
     # Complete or not there: a run killed in between leaves nothing that a resumed one could mistake.
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)

@@ -13,12 +13,13 @@ def test_a_missing_stage_is_named_with_its_command(tmp_path: Path) -> None:
         finished(tmp_path, "bridge/model")
 
 
-def test_a_fresh_run_empties_the_folder(tmp_path: Path) -> None:
+def test_a_fresh_run_does_not_touch_an_earlier_one(tmp_path: Path) -> None:
     directory = tmp_path / "bridge"
     begin_stage(directory, {"steps": 1}, resume=False)
     (directory / "checkpoint.pt").touch()
-    begin_stage(directory, {"steps": 1}, resume=False)
-    assert not (directory / "checkpoint.pt").exists()
+    with pytest.raises(TrainingError, match="--resume goes on with it"):
+        begin_stage(directory, {"steps": 2}, resume=False)
+    assert (directory / "checkpoint.pt").exists()
     assert begun_with(directory) == {"steps": 1}
 
 
@@ -32,7 +33,7 @@ def test_a_resumed_run_keeps_the_folder(tmp_path: Path) -> None:
 
 def test_a_run_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
     begin_stage(tmp_path / "bridge", {"steps": 1}, resume=False)
-    with pytest.raises(TrainingError, match="without --resume"):
+    with pytest.raises(TrainingError, match="other settings or data"):
         begin_stage(tmp_path / "bridge", {"steps": 2}, resume=True)
 
 

@@ -1,5 +1,6 @@
 """train-decoder: it learns to write, from the inputs that the recipe names, and ends the same broken off or not."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def test_the_projector_is_standardised_by_what_it_reads(work: Path) -> None:
 
 def test_another_bridge_is_not_resumed_upon(work: Path) -> None:
     train_decoder(_recipe(), work, "cpu", resume=False)
+    shutil.rmtree(work / "bridge")
     train_bridge(TypeAdapter(BridgeRecipe).validate_python({"kind": "identity"}), work, "cpu", resume=False)
     with pytest.raises(TrainingError, match="other settings or data"):
         train_decoder(_recipe(), work, "cpu", resume=True)
