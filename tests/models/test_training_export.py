@@ -24,6 +24,11 @@ from tests.conftest import TINY_DIM
 _SETTINGS = ExportRecipe(name="tiny", version="7", licence="MIT", data_notice="Sounds of nobody.")
 _RECIPE: dict[str, Any] = {"bridge": {"kind": "mean-shift"}, "decoder": {"inputs": {"text": 1.0, "bridged": 3.0}}}
 _SOUNDS = ["dog", "door_close"]
+_SUMMARY: dict[str, Any] = {
+    "scenes": {"encoder": 5},
+    "sounds": 2,
+    "sounds_without_takes": {"bridge": ["door_close"]},
+}
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def work(tmp_path: Path, tiny_artifact: Path) -> Path:
         (tmp_path / part).mkdir(exist_ok=True)
         (tmp_path / "parts" / part).rename(tmp_path / part / "model")
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "summary.json").write_text('{"scenes": {"encoder": 5}, "sounds": 2}', encoding="utf-8")
+    (tmp_path / "corpus" / "summary.json").write_text(json.dumps(_SUMMARY), encoding="utf-8")
     return tmp_path
 
 
@@ -65,7 +70,7 @@ def test_the_artifact_is_whole_and_is_what_was_trained(work: Path, tiny_artifact
     manifest = verify_artifact(directory)
     assert (manifest.name, manifest.version, manifest.licence) == ("tiny", "7", "MIT")
     assert manifest.recipe == _RECIPE
-    assert manifest.training_data == {"scenes": {"encoder": 5}, "sounds": 2}
+    assert manifest.training_data == _SUMMARY
     assert manifest.metrics == {}
     embeddings = np.eye(TINY_DIM, dtype=np.float32)[:3]
     ours, theirs = (Pipeline.load(path, "cpu").bridge(embeddings, [1, 2, 3]) for path in (directory, tiny_artifact))
@@ -89,6 +94,8 @@ def test_the_card_tells_people_what_they_need(work: Path) -> None:
         "75 % bridged audio",
         "reconstruction",
         "| scenes | encoder 5 |",
+        "Of 1 sounds there was one recording",
+        "from texts alone: door close.",
         "under this licence: MIT",
         "Sounds of nobody.",
         "Nothing has been measured",
