@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.schemas import CaptionOptions
 from app.settings import ServiceSettings
-from models.errors import DiffusionLinkError
+from models.errors import DiffusionLinkError, validation_faults
 
 USAGE_STATUS = 2
 """Exit status where nothing could be begun: settings, artifact, device or port."""
@@ -73,8 +73,7 @@ def _checked(kind: type[SettingsT], values: dict[str, Any]) -> SettingsT:
     try:
         return kind(**values)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors())
-        raise UsageError("; ".join(faults)) from error
+        raise UsageError("; ".join(validation_faults(error, "settings"))) from error
 
 
 def _add_serve(commands: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from models.errors import ArtifactError
+from models.errors import ArtifactError, validation_faults
 
 EMBEDDED_ARTIFACT = Path(__file__).parent / "embedded"
 """The artifact that ships with the package."""
@@ -93,8 +93,7 @@ def read_manifest(directory: Path) -> ArtifactManifest:
     try:
         return ArtifactManifest.model_validate_json(content)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False))
-        raise ArtifactError(path, "; ".join(faults)) from error
+        raise ArtifactError(path, "; ".join(validation_faults(error))) from error
 
 
 def verify_artifact(directory: Path) -> ArtifactManifest:

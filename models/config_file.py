@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from models.errors import ArtifactError
+from models.errors import ArtifactError, validation_faults
 
 CONFIG_FILE = "config.json"
 
@@ -34,10 +34,7 @@ def read_config(directory: Path, validate: Callable[[bytes], ConfigT]) -> Config
     except OSError as error:
         raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        faults = (
-            f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors(include_url=False)
-        )
-        raise ArtifactError(path, "; ".join(faults)) from error
+        raise ArtifactError(path, "; ".join(validation_faults(error, "file"))) from error
     # Defaults serve recipes. On disk all settings are spelled out: a later default must not change a stored model.
     if json.loads(content) != config.model_dump(mode="json"):
         raise ArtifactError(path, "leaves settings to their defaults")

@@ -18,6 +18,8 @@ DiffusionLinkError
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
 
 class DiffusionLinkError(Exception):
     """Root of every error this project raises on purpose."""
@@ -107,3 +109,9 @@ class TrainingError(DiffusionLinkError):
     """A stage cannot run because of what an earlier stage left, or did not leave."""
 
     type = "training_error"
+
+
+def validation_faults(error: ValidationError, whole: str = "") -> list[str]:
+    """What pydantic found, a sentence each: where and what; `whole` names a fault that lies nowhere in particular."""
+    faults = error.errors(include_url=False)
+    return [f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}" for fault in faults]

@@ -26,7 +26,7 @@ def read_pretrained(directory: Path, model_class: Any) -> tuple[Any, PreTrainedT
     Raises:
         ArtifactError: a file is missing or damaged, or the weights are not exactly the model's.
     """
-    check_pretrained_files(directory)
+    _check_files(directory)
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         model, report = model_class.from_pretrained(
@@ -45,28 +45,29 @@ def read_pretrained(directory: Path, model_class: Any) -> tuple[Any, PreTrainedT
     return model, tokenizer
 
 
-def check_pretrained_files(directory: Path) -> None:
-    """Refuse a directory in which a file is missing, is not what its name says, or holds a number that is none.
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
 
     Raises:
-        ArtifactError: the file's name and the reason.
+        ArtifactError: it is missing, or is not JSON.
     """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(path, f"is not JSON: {error}") from error
+
+
+def _check_files(directory: Path) -> None:
+    """Refuse a directory in which a file is missing, is not what its name says, or holds a number that is none."""
     for name in _JSON_FILES:
-        _check_json(directory / name)
+        read_json(directory / name)
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:
         raise ArtifactError(directory / "model.safetensors", "is missing")
     for path in weights:
         _check_weights(path)
-
-
-def _check_json(path: Path) -> None:
-    try:
-        json.loads(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ArtifactError(path, f"is not JSON: {error}") from error
 
 
 def _check_weights(path: Path) -> None:

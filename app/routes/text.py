@@ -15,7 +15,7 @@ from app.service import service_of
 from app.settings import ServiceSettings
 from app.times import StageTimes
 from app.uploads import media_type, read_bounded
-from models.errors import TextError
+from models.errors import TextError, validation_faults
 
 router = APIRouter()
 
@@ -53,10 +53,7 @@ def _read_texts(body: bytes, settings: ServiceSettings) -> list[str]:
     try:
         texts = TextRequest.model_validate_json(body).texts
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors(include_url=False)
-        ]
-        raise InvalidBodyError("; ".join(faults[:_SHOWN_FAULTS])) from error
+        raise InvalidBodyError("; ".join(validation_faults(error, "body")[:_SHOWN_FAULTS])) from error
     if len(texts) > settings.max_texts:
         raise TooManyTextsError(f"{len(texts)} texts; a request may hold {settings.max_texts}")
     for index, item in enumerate(texts):

@@ -5,7 +5,6 @@ A `cnn_tower` in config.json says that the audio tower is `models.clap.cnn`; wit
 """
 
 import copy
-import json
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from transformers import ClapModel
 from models.clap.cnn import CnnClapModel
 from models.clap.encoder import ClapEncoder
 from models.errors import ArtifactError
-from models.pretrained import check_pretrained_files, read_pretrained
+from models.pretrained import read_json, read_pretrained
 
 
 def save_clap(encoder: ClapEncoder, directory: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -34,8 +33,7 @@ def load_clap(directory: Path, device: torch.device | str = "cpu") -> ClapEncode
     Raises:
         ArtifactError: a file is missing, damaged, or not what the others need.
     """
-    check_pretrained_files(directory)
-    content = json.loads((directory / "config.json").read_bytes())
+    content = read_json(directory / "config.json")
     if not isinstance(content, dict) or content.get("model_type") != "clap":
         raise ArtifactError(directory / "config.json", "is not the configuration of a CLAP model")
     model, tokenizer = read_pretrained(directory, CnnClapModel if "cnn_tower" in content else ClapModel)

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 from models.clap.log_mel import NUM_FRAMES, NUM_MELS, LogMel
 from models.errors import RecipeError
 from models.training.bank import PARTS, Part, Sound, read_recordings, read_sounds
+from models.training.folders import write_whole
 from models.training.loop import progress_bar
 from models.training.mixing import MixSettings, Scene, mix_scene
 from models.training.scenes import LOG_MEL_FILE, SCENES_FILE
@@ -173,9 +174,7 @@ def _join(directory: Path) -> None:
         row += count
     joined.flush()
     lines = "".join(shard.with_suffix(".jsonl").read_text(encoding="utf-8") for shard in shards)
-    unfinished = directory / f"{SCENES_FILE}.new"
-    unfinished.write_text(lines, encoding="utf-8")
-    unfinished.replace(directory / SCENES_FILE)
+    write_whole(directory / SCENES_FILE, lines)
     shutil.rmtree(directory / "shards")
 
 

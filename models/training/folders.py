@@ -14,6 +14,7 @@ from typing import Any
 
 from models.errors import TrainingError
 
+LOG_FILE = "log.jsonl"
 _SETTINGS_FILE = "settings.json"
 _MAKER = {
     "corpus": "corpus",
@@ -62,21 +63,28 @@ def begin_stage(directory: Path, settings: Mapping[str, Any], *, resume: bool) -
             or on other data, or does not say with which.
     """
     path, text = directory / _SETTINGS_FILE, json.dumps(settings, indent=2, sort_keys=True) + "\n"
-    unfinished = directory / f"{_SETTINGS_FILE}.new"
     if resume and path.is_file():
         if path.read_text(encoding="utf-8") != text:
             raise TrainingError(
                 f"{directory} was begun with other settings or data than the recipe's now ({path}): remove it to begin anew"
             )
         return
-    if directory.exists() and set(directory.iterdir()) - {unfinished}:
+    if directory.exists() and set(directory.iterdir()) - {_unfinished(path)}:
         # Hours of training must not go with one forgotten flag.
         reason = "does not say what it was begun with" if resume else "holds an earlier run; --resume goes on with it"
         raise TrainingError(f"{directory} {reason}: remove it to begin anew")
     directory.mkdir(parents=True, exist_ok=True)
-    # Complete or not there: a run killed in between leaves nothing that a resumed one could mistake.
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, text)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is complete or not there: a kill in between leaves nothing that a resumed run could mistake."""
+    _unfinished(path).write_text(text, encoding="utf-8")
+    _unfinished(path).replace(path)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
 
 
 def begun_with(directory: Path) -> dict[str, Any]:
@@ -130,5 +138,5 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 def append_log(directory: Path, line: Mapping[str, Any]) -> None:
     """Add one JSON line to a stage's log."""
-    with (directory / "log.jsonl").open("a", encoding="utf-8") as file:
+    with (directory / LOG_FILE).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -29,6 +29,7 @@ from rich.text import Text
 from torch import Tensor, nn
 
 from models.errors import TrainingError
+from models.training.folders import LOG_FILE, append_log, write_whole
 
 BatchLoss = Callable[[torch.Generator, int], Mapping[str, Tensor]]
 """Losses of one step, drawn with its generator; `loss` is the one to differentiate."""
@@ -36,7 +37,6 @@ Evaluate = Callable[[], Mapping[str, float]]
 """Measures of the averaged weights, called in evaluation mode."""
 
 _CHECKPOINT = "checkpoint.pt"
-_LOG = "log.jsonl"
 
 
 class LoopSettings(BaseModel):
@@ -185,20 +185,16 @@ class TrainingLoop:
             raise TrainingError(f"{path} is not a checkpoint of this recipe: {error}") from error
 
     def _log(self, values: Mapping[str, float], started_s: float) -> None:
-        line = {"step": self.step, **values, "elapsed_s": round(time.monotonic() - started_s, 1)}
-        with (self.directory / _LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append_log(self.directory, {"step": self.step, **values, "elapsed_s": round(time.monotonic() - started_s, 1)})
 
     def _trim_log(self) -> None:
         """Drop lines of steps that will be walked again, and a last line that was cut short."""
-        path = self.directory / _LOG
+        path = self.directory / LOG_FILE
         if not path.is_file():
             return
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
         kept = [line for line in lines if json.loads(line)["step"] <= self.step]
-        unfinished = path.with_name(f"{_LOG}.new")
-        unfinished.write_text("".join(f"{line}\n" for line in kept if self.step > 0), encoding="utf-8")
-        unfinished.replace(path)
+        write_whole(path, "".join(f"{line}\n" for line in kept if self.step > 0))
 
 
 class _RateColumn(ProgressColumn):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.errors import RecipeError
+from models.errors import RecipeError, validation_faults
 from models.evaluation.settings import EvaluateRecipe
 from models.training.corpus import CorpusRecipe
 from models.training.embed import EmbedRecipe
@@ -53,5 +53,4 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False))
-        raise RecipeError(f"{path}: {'; '.join(faults)}") from error
+        raise RecipeError(f"{path}: {'; '.join(validation_faults(error))}") from error

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from jaxtyping import Float32
 
-from models.audio import AudioLimits, decode_audio
+from models.audio import SAMPLE_RATE_HZ, AudioLimits, decode_audio
 from models.errors import AudioError, RecipeError
 from models.training.bank import Recording
 from models.training.synth import GENERATORS, synthesize
@@ -46,7 +46,7 @@ def takes_of(recording: Recording, folder: Path, count: int, seed: int) -> list[
         samples = decode_audio(path.read_bytes(), LIMITS).samples
     except (OSError, AudioError) as error:
         raise RecipeError(f"{recording.package}/{recording.path}: {error}") from error
-    return [_checked(_without_silent_ends(samples)[: _KEEP_S * 48_000], recording)]
+    return [_checked(_without_silent_ends(samples)[: _KEEP_S * SAMPLE_RATE_HZ], recording)]
 
 
 def find_soundfont(package: Path) -> Path:
@@ -87,14 +87,15 @@ def _render(soundfont: Path, program: int, rng: np.random.Generator) -> Samples:
     with TemporaryDirectory() as temporary:
         midi, wav = Path(temporary) / "piece.mid", Path(temporary) / "piece.wav"
         midi.write_bytes(midi_file(program, rng))
-        command = ["fluidsynth", "-q", "-ni", "-g", "0.6", "-r", "48000", "-F", str(wav), str(soundfont), str(midi)]
+        rate = str(SAMPLE_RATE_HZ)
+        command = ["fluidsynth", "-q", "-ni", "-g", "0.6", "-r", rate, "-F", str(wav), str(soundfont), str(midi)]
         try:
             # The program's name and every argument are ours; only the file's content is not.
             subprocess.run(command, check=True, capture_output=True, timeout=120)
             samples = decode_audio(wav.read_bytes(), LIMITS).samples
         except (OSError, subprocess.SubprocessError, AudioError) as error:
             raise RecipeError(f"fluidsynth cannot render program {program} of {soundfont.name}: {error}") from error
-    return _without_silent_ends(samples)[: 12 * 48_000]
+    return _without_silent_ends(samples)[: 12 * SAMPLE_RATE_HZ]
 
 
 def midi_file(program: int, rng: np.random.Generator) -> bytes:

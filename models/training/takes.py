@@ -11,6 +11,7 @@ import soundfile as sf
 from models.audio import SAMPLE_RATE_HZ
 from models.errors import RecipeError
 from models.training.bank import Part, Recording, divide
+from models.training.folders import write_whole
 from models.training.sources import takes_of
 
 RECORDINGS_FILE = "recordings.jsonl"
@@ -65,9 +66,7 @@ def prepare_takes(
         raise RecipeError(f"{len(bad)} of {len(jobs)} recordings cannot be used: {'; '.join(sorted(bad)[:10])}")
     (output / UNUSABLE_FILE).write_text("".join(f"{reason}\n" for reason in sorted(bad)), encoding="utf-8")
     # Last and at once: that it is there says that all takes are.
-    unfinished = output / f"{RECORDINGS_FILE}.new"
-    unfinished.write_text("".join(f"{json.dumps(asdict(take))}\n" for take in written), encoding="utf-8")
-    unfinished.replace(output / RECORDINGS_FILE)
+    write_whole(output / RECORDINGS_FILE, "".join(f"{json.dumps(asdict(take))}\n" for take in written))
     return written
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,6 +21,7 @@ from models.clap.small import TEMPERATURE, SmallClapConfig, build_small_clap
 from models.clap.store import save_clap
 from models.clap.tokenizer import train_clap_tokenizer
 from models.device import resolve_device
+from models.evaluation.hearing import class_embeddings, name_sounds
 from models.training.bank import Sound
 from models.training.folders import replaced
 from models.training.loop import LoopSettings, TrainingLoop
@@ -78,7 +79,8 @@ class ClapTrainer:
         self.scenes = SceneSet.load(corpus, "encoder")
         self.validation = SceneSet.load(corpus, "validation")
         self.labels = self._labels(self.scenes)
-        self.singles = np.flatnonzero((self.labels > 0).sum(dim=1).numpy() == 1)
+        self.singles = _rows_of_one_sound(self.scenes)
+        self.validation_singles = _rows_of_one_sound(self.validation)[: recipe.validation_scenes]
         captions = (caption for record in self.scenes.records for caption in record.captions)
         phrases = (phrase for sound in sounds for phrase in sound.phrases)
         tokenizer = train_clap_tokenizer([*phrases, *captions], recipe.vocab_size)
@@ -107,10 +109,10 @@ class ClapTrainer:
 
     def evaluate(self) -> Mapping[str, float]:
         """Top-1 and top-5 accuracy of naming unseen recordings of one sound, and the gap between the modalities."""
-        labels = self._labels(self.validation)
-        singles = np.flatnonzero((labels > 0).sum(dim=1).numpy() == 1)[: self.recipe.validation_scenes]
+        singles = self.validation_singles
         encoder = self.student.encoder
-        names = torch.stack([encoder.embed_texts(sound.phrases).mean(dim=0) for sound in self.sounds])
+        phrases = {sound.name: sound.phrases for sound in self.sounds}
+        names = class_embeddings(phrases, lambda texts: encoder.embed_texts(texts).cpu().numpy())
         with torch.autocast(self.device.type, torch.bfloat16):
             audio = torch.cat(
                 [
@@ -118,14 +120,15 @@ class ClapTrainer:
                     for rows in np.array_split(singles, max(1, len(singles) // 64))
                 ]
             )
-        truth = labels[singles].argmax(dim=1).to(self.device)
-        ranks = (audio @ functional.normalize(names, dim=1).T).argsort(dim=1, descending=True)
-        hits = ranks == truth.unsqueeze(1)
+        heard = audio.cpu().numpy()
+        truths = [self.validation.records[row].sounds[0] for row in singles]
+        paired = names[[self.number[truth] for truth in truths]]
+        scores, _ = name_sounds(heard, names, list(phrases), truths)
         return {
-            "top1": hits[:, 0].float().mean().item(),
-            "top5": hits[:, :5].any(dim=1).float().mean().item(),
-            "paired_cosine": (audio * functional.normalize(names[truth], dim=1)).sum(dim=1).mean().item(),
-            "centroid_distance": (audio.mean(dim=0) - names[truth].mean(dim=0)).norm().item(),
+            "top1": scores.top_1,
+            "top5": scores.top_5,
+            "paired_cosine": float((heard * paired).sum(axis=1).mean()),
+            "centroid_distance": float(np.linalg.norm(heard.mean(axis=0) - paired.mean(axis=0))),
         }
 
     def _labels(self, scenes: SceneSet) -> Float[Tensor, "scenes sounds"]:
@@ -148,6 +151,10 @@ def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, device: 
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
     with replaced(work / "clap" / "model") as new:
         save_clap(trainer.student.encoder, new)
+
+
+def _rows_of_one_sound(scenes: SceneSet) -> Int[np.ndarray, " rows"]:
+    return np.flatnonzero([len(record.sounds) == 1 for record in scenes.records])
 
 
 def _contrastive(
