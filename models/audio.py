@@ -2,7 +2,8 @@
 
 Everything in a file that comes from outside is a lie until checked: headers are read for refusing, never for allocating.
 Samples are decoded in blocks, mixed to mono and resampled block by block, so the limits hold while decoding and memory
-is bounded by the longest clip allowed, whatever a header says.
+is bounded by the longest clip allowed, whatever a header says. `WindowStream` gives the windows of a clip one at a time, so
+that a service holds no more of a long clip than it is about to embed.
 """
 
 import io
@@ -32,6 +33,7 @@ WINDOW_SAMPLES = WINDOW_S * SAMPLE_RATE_HZ
 """The one length that CLAP's audio tower is trained on; exactly as many samples, so that no random crop is ever reached."""
 MIN_TAIL_S = 1.0
 """A remainder shorter than this, after a full window, is left out: repeated ten times and more, a sliver becomes a buzz."""
+_MIN_TAIL_SAMPLES = int(MIN_TAIL_S * SAMPLE_RATE_HZ)
 
 _FORMATS = {"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"}
 _MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3")
@@ -41,6 +43,7 @@ _UNKNOWN_FRAMES = 2**63 - 1
 """libsndfile's SF_COUNT_MAX: a FLAC that was streamed does not know its length."""
 _MAX_LEVEL = 1e6
 """Float files may hold 3e38; far above full scale, this keeps the mean and the resampler from overflowing."""
+_NO_SAMPLES: Float32[np.ndarray, " samples"] = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,7 @@ def decode_audio(data: bytes, limits: AudioLimits) -> Waveform:
     Raises:
         AudioError: the subclass says what is wrong with the file.
     """
-    if not data:
-        raise EmptyAudioError("the file is empty")
-    if not data.startswith(_MAGICS) and not _is_mpeg_frame(data):
-        raise UnreadableAudioError("not a WAV, FLAC, OGG or MP3 file")
-    data = repair_riff(data)
-    with _open(data) as file:
-        _check_header(file, limits)
-        samples = _resample(_mono_blocks(file, limits), file.samplerate)
-    return Waveform(np.clip(samples, -1.0, 1.0))
+    return Waveform(np.concatenate([_NO_SAMPLES, *_decode_parts(data, limits)]))
 
 
 def cut_windows(waveform: Waveform) -> Float32[np.ndarray, "windows samples"]:
@@ -94,19 +89,69 @@ def cut_windows(waveform: Waveform) -> Float32[np.ndarray, "windows samples"]:
     """
     samples = waveform.samples
     count = max(1, math.ceil(len(samples) / WINDOW_SAMPLES))
-    if count > 1 and len(samples) - (count - 1) * WINDOW_SAMPLES < MIN_TAIL_S * SAMPLE_RATE_HZ:
+    if count > 1 and len(samples) - (count - 1) * WINDOW_SAMPLES < _MIN_TAIL_SAMPLES:
         count -= 1
-    windows = np.zeros((count, WINDOW_SAMPLES), dtype=np.float32)
-    for index in range(count):
-        part = samples[index * WINDOW_SAMPLES : (index + 1) * WINDOW_SAMPLES]
-        repeated = np.tile(part, WINDOW_SAMPLES // len(part))
-        windows[index, : len(repeated)] = repeated
-    return windows
+    return np.stack([_padded(samples[i * WINDOW_SAMPLES : (i + 1) * WINDOW_SAMPLES]) for i in range(count)])
 
 
-def window_spans_s(waveform: Waveform, count: int) -> list[tuple[float, float]]:
+def window_spans_s(duration_s: float, count: int) -> list[tuple[float, float]]:
     """Start and end in seconds of each of a clip's `count` windows, as `cut_windows` cuts them."""
-    return [(float(i * WINDOW_S), min(float((i + 1) * WINDOW_S), waveform.duration_s)) for i in range(count)]
+    return [(float(i * WINDOW_S), min(float((i + 1) * WINDOW_S), duration_s)) for i in range(count)]
+
+
+class WindowStream:
+    """The windows of `cut_windows(decode_audio(data, limits))`, decoded as they are asked for.
+
+    What is wrong with a file may be found after some of its windows were given. Not for several threads at once.
+    """
+
+    def __init__(self, data: bytes, limits: AudioLimits) -> None:
+        """Decode nothing yet."""
+        self._parts = _decode_parts(data, limits)
+        self._held: Float32[np.ndarray, " samples"] = _NO_SAMPLES
+        self._samples_read = 0
+        self.ended = False
+        """Whether the window given last was the last one."""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds decoded so far; once `ended`, those of the clip."""
+        return self._samples_read / SAMPLE_RATE_HZ
+
+    def take(self) -> Float32[np.ndarray, " samples"]:
+        """Decode and give the next window.
+
+        Raises:
+            AudioError: the subclass says what is wrong with the file.
+        """
+        parts, held = [self._held], len(self._held)
+        # One that is followed by less than the shortest tail is the last one.
+        while held < WINDOW_SAMPLES + _MIN_TAIL_SAMPLES and (part := next(self._parts, None)) is not None:
+            parts.append(part)
+            held += len(part)
+            self._samples_read += len(part)
+        samples = np.concatenate(parts)
+        self._held = samples[WINDOW_SAMPLES:].copy()
+        self.ended = len(self._held) < _MIN_TAIL_SAMPLES
+        return _padded(samples[:WINDOW_SAMPLES])
+
+
+def _padded(samples: Float32[np.ndarray, " samples"]) -> Float32[np.ndarray, " window"]:
+    window = np.zeros(WINDOW_SAMPLES, dtype=np.float32)
+    repeated = np.tile(samples, WINDOW_SAMPLES // len(samples))
+    window[: len(repeated)] = repeated
+    return window
+
+
+def _decode_parts(data: bytes, limits: AudioLimits) -> Iterator[Float32[np.ndarray, " samples"]]:
+    if not data:
+        raise EmptyAudioError("the file is empty")
+    if not data.startswith(_MAGICS) and not _is_mpeg_frame(data):
+        raise UnreadableAudioError("not a WAV, FLAC, OGG or MP3 file")
+    with _open(repair_riff(data)) as file:
+        _check_header(file, limits)
+        for part in _resample(_mono_blocks(file, limits), file.samplerate):
+            yield np.clip(part, -1.0, 1.0)
 
 
 def _is_mpeg_frame(data: bytes) -> bool:
@@ -162,11 +207,11 @@ def _read_block(file: sf.SoundFile) -> Float32[np.ndarray, "frames channels"]:
     return block
 
 
-def _resample(blocks: Iterator[Float32[np.ndarray, " frames"]], rate_hz: int) -> Float32[np.ndarray, " samples"]:
+def _resample(blocks: Iterator[Float32[np.ndarray, " frames"]], rate_hz: int) -> Iterator[Float32[np.ndarray, " samples"]]:
     if rate_hz == SAMPLE_RATE_HZ:
-        return np.concatenate([np.zeros(0, dtype=np.float32), *blocks])
+        yield from blocks
+        return
     stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, num_channels=1, dtype="float32", quality="HQ")
-    parts = [np.zeros(0, dtype=np.float32)]
-    parts.extend(stream.resample_chunk(block) for block in blocks)
-    parts.append(stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
-    return np.concatenate(parts)
+    for block in blocks:
+        yield stream.resample_chunk(block)
+    yield stream.resample_chunk(_NO_SAMPLES, last=True)

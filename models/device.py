@@ -1,14 +1,19 @@
-"""Which device computes: the word that a user gives, to the device that torch knows.
+"""Which device computes: the word that a user gives, to the device that torch knows, and how much memory it has.
 
 Also where torch is told to compute float32 as float32, since a batch must give what its rows give alone.
 """
 
 import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from models.errors import DeviceError
+from models.errors import DeviceError, DeviceMemoryError
 
+_NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What tells those RuntimeErrors from others that mean the same as torch.OutOfMemoryError."""
 _NAME = re.compile(r"auto|cpu|mps|cuda(?::(\d{1,3}))?")
 
 
@@ -43,3 +48,30 @@ def use_exact_float32() -> None:
 def describe_device(device: torch.device) -> str:
     """Name the device for people, as in "cuda:0 (NVIDIA H100)"."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
+def memory_bytes(device: torch.device) -> dict[str, int]:
+    """Bytes of a GPU's memory: of tensors (allocated), held by torch (reserved), and all of it (total); empty for a CPU."""
+    if device.type != "cuda":
+        return {}
+    return {
+        "allocated": torch.cuda.memory_allocated(device),
+        "reserved": torch.cuda.memory_reserved(device),
+        "total": torch.cuda.get_device_properties(device).total_memory,
+    }
+
+
+@contextmanager
+def memory_errors(device: torch.device) -> Iterator[None]:
+    """Turn torch's errors of lacking memory into DeviceMemoryError, and free what the failed work still held."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(sign in str(error) for sign in _NO_MEMORY):
+            raise
+        # The frames of the traceback hold the tensors that were too many.
+        traceback.clear_frames(error.__traceback__)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise DeviceMemoryError(f"{device} is out of memory") from error

@@ -12,6 +12,7 @@ DiffusionLinkError
 │   └── TextError
 ├── ArtifactError              a served artifact is missing, damaged or of another version
 ├── DeviceError                the device asked for is not there
+│   └── DeviceMemoryError           what was asked of it at once does not fit into its memory
 ├── RecipeError                a training recipe or a table it names is wrong
 └── TrainingError              a training or evaluation stage lacks what an earlier stage makes
 """
@@ -97,6 +98,12 @@ class DeviceError(DiffusionLinkError):
     """The device asked for is not available."""
 
     type = "device_error"
+
+
+class DeviceMemoryError(DeviceError):
+    """The device has not enough memory for what was asked of it at once."""
+
+    type = "out_of_memory"
 
 
 class RecipeError(DiffusionLinkError):

@@ -160,5 +160,9 @@ class CaptionDecoder(nn.Module):
         mask = (torch.arange(tokens.shape[1]) < lengths).to(torch.int64)
         return tokens.to(device), mask.to(device)
 
+    def count_tokens(self, captions: Sequence[str]) -> list[int]:
+        """Tokens of each caption, without its EOS."""
+        return [len(ids) for ids in self.tokenizer(list(captions), add_special_tokens=False)["input_ids"]]
+
     def _texts(self, tokens: Int[Tensor, "texts tokens"]) -> list[str]:
         return [" ".join(text.split()) for text in self.tokenizer.batch_decode(tokens, skip_special_tokens=True)]

@@ -92,4 +92,4 @@ class FakePipeline(Pipeline):
         assert (len(seeds), max_new_tokens) == (len(embeddings), 32)
         self.seeds.update(seeds)
         loudest = embeddings[:, :4].argmax(axis=1) + (embeddings[:, 4] > 0.1)
-        return [[ScoredCaption(PHRASES[SOUNDS[index % 4]][0], 0.9)] * candidates for index in loudest]
+        return [[ScoredCaption(PHRASES[SOUNDS[index % 4]][0], 0.9, 2)] * candidates for index in loudest]

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from models.device import describe_device, resolve_device, use_exact_float32
-from models.errors import DeviceError
+from models.device import describe_device, memory_bytes, memory_errors, resolve_device, use_exact_float32
+from models.errors import DeviceError, DeviceMemoryError
 
 
 def _machine(monkeypatch: pytest.MonkeyPatch, *, gpus: int = 0, mps: bool = False) -> None:
@@ -61,3 +61,52 @@ def test_convolutions_keep_all_of_float32(monkeypatch: pytest.MonkeyPatch) -> No
     use_exact_float32()
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError("numpy's"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_a_lack_of_memory_is_one_error_and_frees_what_failed(error: Exception) -> None:
+    freed = []
+
+    class Large:
+        def __del__(self) -> None:
+            freed.append(True)
+
+    def fail() -> None:
+        _large = Large()
+        raise error
+
+    with pytest.raises(DeviceMemoryError, match="cpu is out of memory"), memory_errors(torch.device("cpu")):
+        fail()
+    assert freed == [True]
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="shape"), memory_errors(torch.device("cpu")):
+        raise RuntimeError("a wrong shape")
+
+
+def test_a_gpu_s_cache_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
+    with pytest.raises(DeviceMemoryError), memory_errors(torch.device("cuda", 0)):
+        raise torch.OutOfMemoryError
+    assert emptied == [True]
+
+
+def test_memory_of_a_cpu_is_not_counted() -> None:
+    assert memory_bytes(torch.device("cpu")) == {}
+
+
+def test_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 1)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("P", (), {"total_memory": 3})())
+    assert memory_bytes(torch.device("cuda", 0)) == {"allocated": 1, "reserved": 2, "total": 3}

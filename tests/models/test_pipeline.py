@@ -14,7 +14,7 @@ from models import pipeline as pipeline_module
 from models.artifact import read_manifest, write_manifest
 from models.audio import WINDOW_SAMPLES, AudioLimits, cut_windows, decode_audio
 from models.clap.encoder import ClapEncoder
-from models.errors import ArtifactError, DeviceError
+from models.errors import ArtifactError, DeviceError, DeviceMemoryError
 from models.pipeline import Pipeline, ScoredCaption, pool_windows
 
 _DIM = 16
@@ -132,7 +132,7 @@ def test_scores_do_not_depend_on_the_length_of_the_embedding(pipeline: Pipeline,
 
 
 def test_a_scored_caption_never_changes() -> None:
-    scored = ScoredCaption("rain", 0.5)
+    scored = ScoredCaption("rain", 0.5, 1)
     with pytest.raises(dataclasses.FrozenInstanceError):
         scored.score = 1.0  # type: ignore[misc]
 
@@ -174,6 +174,34 @@ def test_a_clip_is_the_normalised_mean_of_its_windows() -> None:
     assert np.array_equal(pool_windows(np.array([[1, 0], [-1, 0]], dtype=np.float32)), [0, 0])
     with pytest.raises(ValueError, match="at least one window"):
         pool_windows(rows[:0])
+
+
+def test_tokens_of_a_caption_are_counted(pipeline: Pipeline, embeddings: _Rows) -> None:
+    rows = pipeline.write(embeddings, seeds=range(len(embeddings)), candidates=2, max_new_tokens=6)
+    assert all(1 <= caption.tokens <= 6 for row in rows for caption in row)
+    assert pipeline.max_windows == 8
+    assert not pipeline.concurrent
+    assert pipeline.memory == {}
+
+
+def test_a_lack_of_memory_has_a_name(
+    pipeline: Pipeline, windows: _Rows, embeddings: _Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("too much")
+
+    for part, method in (("_clap", "embed_audio"), ("_clap", "embed_texts"), ("_decoder", "generate")):
+        monkeypatch.setattr(getattr(pipeline, part), method, fail)
+    monkeypatch.setattr(pipeline, "_bridge", fail)
+    calls = [
+        lambda: pipeline.embed_audio(windows),
+        lambda: pipeline.bridge(embeddings, range(len(embeddings))),
+        lambda: pipeline.embed_texts(["a"]),
+        lambda: pipeline.write(embeddings, seeds=range(len(embeddings)), candidates=1, max_new_tokens=3),
+    ]
+    for call in calls:
+        with pytest.raises(DeviceMemoryError):
+            call()
 
 
 def test_a_file_gets_a_caption(pipeline: Pipeline, tone_wav: bytes) -> None:
