@@ -21,14 +21,15 @@ from app.errors import AllFilesFailedError, detail_of, row_of
 from app.logs import trace_of
 from app.schemas import FailedFile
 from app.service import service_of
-from app.stage import QueueFullError, StageClosedError
+from app.stage import ItemExpiredError, QueueFullError, StageClosedError
+from app.ticket import Ticket
 from app.times import StageTimes
 from app.uploads import receive_files
 
 T = TypeVar("T")
 ClipT = TypeVar("ClipT", CaptionedClip, EmbeddedClip)
 ResultT = TypeVar("ResultT")
-Work = Callable[[Engine, AudioFile, StageTimes], Awaitable[ClipT]]
+Work = Callable[[Engine, AudioFile, Ticket, StageTimes], Awaitable[ClipT]]
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ async def answer_files(
     Raises:
         ServiceError: the request is refused as a whole, or no file of it could be used.
         QueueFullError: no place is free.
+        ItemExpiredError: the deadline passed.
         StageClosedError: the service stopped before the answer was ready.
     """
     service, trace = service_of(request), trace_of(request.scope)
@@ -66,11 +68,15 @@ async def answer_files(
     async with service.admitted(trace) as admission:
         async with receive_files(request, service.settings) as files:
             admission.take(len(files) - 1)
-            attempts = await until_gone(request, _attempt_all(engine, files, work))
-        trace.times = max((attempt.times for attempt in attempts), key=lambda times: times.total_s)
+            received_s = trace.total_s
+            attempts = await until_gone(request, _attempt_all(engine, files, work, admission.ticket))
+        times = trace.times = max((attempt.times for attempt in attempts), key=lambda times: times.total_s)
+        times.add_run("receive", received_s)
         _raise_if_all_failed(attempts)
-        service.metrics.add_audio(sum(attempt.clip.extent.duration_s for attempt in attempts if attempt.clip))
+        service.metrics.add_answers([attempt.clip for attempt in attempts if attempt.clip is not None])
+        worked_s = trace.total_s
         body = await engine.render(lambda: render(body_of(engine, [attempt.result(result_of) for attempt in attempts])))
+        times.add_run("answer", trace.total_s - worked_s)
     return Response(body, media_type="application/json")
 
 
@@ -97,14 +103,14 @@ async def _disconnect(request: Request) -> None:
         pass
 
 
-async def _attempt_all(engine: Engine, files: list[AudioFile], work: Work[ClipT]) -> list[_Attempt[ClipT]]:
-    return await asyncio.gather(*(_attempt(engine, file, work) for file in files))
+async def _attempt_all(engine: Engine, files: list[AudioFile], work: Work[ClipT], ticket: Ticket) -> list[_Attempt[ClipT]]:
+    return await asyncio.gather(*(_attempt(engine, file, work, ticket) for file in files))
 
 
-async def _attempt(engine: Engine, file: AudioFile, work: Work[ClipT]) -> _Attempt[ClipT]:
+async def _attempt(engine: Engine, file: AudioFile, work: Work[ClipT], ticket: Ticket) -> _Attempt[ClipT]:
     attempt = _Attempt[ClipT](file.name)
     try:
-        attempt.clip = await work(engine, file, attempt.times)
+        attempt.clip = await work(engine, file, ticket, attempt.times)
     except Exception as error:
         attempt.error = error
         if row_of(error).error is Exception:
@@ -115,7 +121,7 @@ async def _attempt(engine: Engine, file: AudioFile, work: Work[ClipT]) -> _Attem
 def _raise_if_all_failed(attempts: list[_Attempt[ClipT]]) -> None:
     errors = [(attempt.filename, attempt.error) for attempt in attempts if attempt.error is not None]
     for _, error in errors:
-        if isinstance(error, QueueFullError | StageClosedError):
+        if isinstance(error, QueueFullError | ItemExpiredError | StageClosedError):
             raise error
     if len(errors) == len(attempts):
         raise AllFilesFailedError(errors)

@@ -1,19 +1,22 @@
-"""What is done to clips, in numpy: decoding, and the functions that the two stages run on batches.
+"""What is done to clips, in numpy: the functions that the two stages run on batches, and what goes in and out of them.
+
+The embed stage takes single windows, so that a batch has the size that the device likes and a long clip shares it with short
+ones. With the last one of a clip, which comes after all others since a flow keeps its order, the clip is pooled and bridged.
 
 Service and command line both come through here (by way of `app.engine`), so they cannot differ.
 """
 
-import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float32
 
-from models.audio import AudioLimits, cut_windows, decode_audio, window_spans_s
+from models.audio import window_spans_s
 from models.pipeline import Pipeline, ScoredCaption, pool_windows
 
-_TEXTS_A_WINDOW = 16
+TEXTS_A_JOB = 16
 """Texts that are as much work as one window, roughly: a short text through a small transformer."""
 
 
@@ -32,42 +35,52 @@ class Extent:
     duration_s: float
     spans_s: list[tuple[float, float]]
 
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """A decoded file."""
-
-    windows: Float32[np.ndarray, "windows samples"]
-    extent: Extent
+    @classmethod
+    def of(cls, duration_s: float, windows: int) -> "Extent":
+        """Measure a clip of so many seconds and windows."""
+        return cls(duration_s, window_spans_s(duration_s, windows))
 
 
-@dataclass(frozen=True, slots=True)
-class ClipJob:
-    """An item of the embed stage: the windows of one clip."""
+@dataclass(eq=False, slots=True)
+class ClipInWork:
+    """A clip on its way through the embed stage."""
 
-    windows: Float32[np.ndarray, "windows samples"]
     seed: int
+    rows: dict[int, Float32[np.ndarray, " dim"]] = field(default_factory=dict)
+    """Embeddings of the windows that are done; touched by the stage's runner alone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowJob:
+    """An item of the embed stage: one window of a clip."""
+
+    window: Float32[np.ndarray, " samples"]
+    clip: ClipInWork
+    index: int
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TextsJob:
-    """An item of the embed stage: the texts of one request."""
+    """An item of the embed stage: up to `TEXTS_A_JOB` texts."""
 
-    texts: list[str]
+    texts: Sequence[str]
 
 
-EmbedJob = ClipJob | TextsJob
+EmbedJob = WindowJob | TextsJob
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """What the embed stage makes of an item: the clip in row 0 and its windows in the others, or one row a text.
+    """What the embed stage makes: a clip in row 0 and its windows in the others, or one row a text.
 
     Texts are in text space already, so that both arrays are the same.
     """
 
     raw: Float32[np.ndarray, "rows dim"]
     bridged: Float32[np.ndarray, "rows dim"]
+    bridge_s: float = 0.0
+    """Seconds that the bridge took, for all clips of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +120,21 @@ class EmbeddedClip:
     embedded: Embedded
 
 
-def decode_clip(file: AudioFile, limits: AudioLimits) -> Clip:
-    """Read and decode one file, and cut it into windows.
+def embed_jobs(pipeline: Pipeline, jobs: Sequence[EmbedJob]) -> list[Embedded | None]:
+    """Embed windows or texts; those of one kind go through the device together.
 
-    Raises:
-        AudioError: the file cannot be used.
+    Gives the clip with its last window and None with the others, and None too if another window failed.
     """
-    waveform = decode_audio(file.read(), limits)
-    windows = cut_windows(waveform)
-    return Clip(windows, Extent(waveform.duration_s, window_spans_s(waveform, len(windows))))
-
-
-def embed_cost(job: EmbedJob) -> int:
-    """Work of an item, in windows."""
-    return len(job.windows) if isinstance(job, ClipJob) else math.ceil(len(job.texts) / _TEXTS_A_WINDOW)
-
-
-def embed_jobs(pipeline: Pipeline, jobs: Sequence[EmbedJob]) -> list[Embedded]:
-    """Embed clips or texts; those of one kind go through the device together."""
-    clips = [job for job in jobs if isinstance(job, ClipJob)]
-    if not clips:
-        return _embed_texts(pipeline, [job for job in jobs if isinstance(job, TextsJob)])
-    embeddings = pipeline.embed_audio(np.concatenate([clip.windows for clip in clips]))
-    parts = _split(embeddings, [len(clip.windows) for clip in clips])
-    raw = [np.concatenate([pool_windows(part)[None], part]) for part in parts]
-    counts = [len(rows) for rows in raw]
-    seeds = [clip.seed for clip, count in zip(clips, counts, strict=True) for _ in range(count)]
-    bridged = _split(pipeline.bridge(np.concatenate(raw), seeds), counts)
-    return [Embedded(*pair) for pair in zip(raw, bridged, strict=True)]
+    windows = [job for job in jobs if isinstance(job, WindowJob)]
+    if not windows:
+        return [*_embed_texts(pipeline, [job for job in jobs if isinstance(job, TextsJob)])]
+    embeddings = pipeline.embed_audio(np.stack([job.window for job in windows]))
+    for job, row in zip(windows, embeddings, strict=True):
+        job.clip.rows[job.index] = row
+    complete = [job.last and len(job.clip.rows) == job.index + 1 for job in windows]
+    clips = [job.clip for job, is_complete in zip(windows, complete, strict=True) if is_complete]
+    bridged = iter(_bridge_clips(pipeline, clips))
+    return [next(bridged) if is_complete else None for is_complete in complete]
 
 
 def write_jobs(pipeline: Pipeline, jobs: Sequence[WriteJob]) -> list[list[ScoredCaption]]:
@@ -143,6 +143,19 @@ def write_jobs(pipeline: Pipeline, jobs: Sequence[WriteJob]) -> list[list[Scored
     embeddings = np.stack([job.embedding for job in jobs])
     seeds = [job.seed for job in jobs]
     return pipeline.write(embeddings, seeds=seeds, candidates=candidates, max_new_tokens=max_new_tokens)
+
+
+def _bridge_clips(pipeline: Pipeline, clips: Sequence[ClipInWork]) -> list[Embedded]:
+    if not clips:
+        return []
+    started_s = time.perf_counter()
+    parts = [np.stack([row for _, row in sorted(clip.rows.items())]) for clip in clips]
+    raw = [np.concatenate([pool_windows(part)[None], part]) for part in parts]
+    counts = [len(rows) for rows in raw]
+    seeds = [clip.seed for clip, count in zip(clips, counts, strict=True) for _ in range(count)]
+    bridged = _split(pipeline.bridge(np.concatenate(raw), seeds), counts)
+    bridge_s = time.perf_counter() - started_s
+    return [Embedded(*pair, bridge_s) for pair in zip(raw, bridged, strict=True)]
 
 
 def _embed_texts(pipeline: Pipeline, jobs: Sequence[TextsJob]) -> list[Embedded]:

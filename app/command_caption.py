@@ -22,6 +22,7 @@ from app.engine import Engine
 from app.errors import detail_of
 from app.schemas import CaptionedFile, CaptionOptions, ErrorDetail
 from app.settings import ServiceSettings
+from app.ticket import Ticket
 from app.times import StageTimes
 from models.artifact import EMBEDDED_ARTIFACT
 from models.errors import AudioError, AudioTooLongError, UnreadableAudioError
@@ -87,7 +88,7 @@ async def caption_files(
 
 async def _caption_file(engine: Engine, path: str, options: CaptionOptions) -> Outcome:
     try:
-        clip = await engine.caption(AudioFile(None, partial(_read, Path(path))), options, StageTimes())
+        clip = await engine.caption(AudioFile(None, partial(_read, Path(path))), options, Ticket(), StageTimes())
     except AudioError as error:
         return detail_of(error)
     except OSError as error:

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import sys
@@ -22,6 +23,9 @@ from models.pipeline import Pipeline
 SAMPLE_FILE = "examples/snare_drum.wav"
 _ANSWER_S = 5
 """Seconds, after the drain, to send the last answers."""
+
+_SIGNAL_STATUS = 128
+"""Added to a signal's number, it is the exit status that shells give a process which the signal ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +49,13 @@ class DrainingServer(uvicorn.Server):
         sys.stdout.write(f"Ready: {self._base_url}  (POST /caption /bridge /text, GET /models /docs /metrics)\n")
         sys.stdout.write(f"Try:   curl -F file=@{SAMPLE_FILE} {self._base_url}/caption\n")
         sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal; exit at once at the second, whatever it is and whatever is unanswered."""
+        if self.should_exit:
+            _log.warning("a second signal: %d files are left unanswered", self._service.in_flight)
+            os._exit(_SIGNAL_STATUS + sig)
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and finish what is in."""

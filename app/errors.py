@@ -4,6 +4,7 @@ ServiceError                       the service refuses a whole request; never th
 ├── MalformedMultipartError, FieldError, MissingFileError, TooManyFilesError
 ├── InvalidBodyError, TooManyTextsError
 ├── UnsupportedMediaTypeError, PayloadTooLargeError
+├── UnauthorizedError
 ├── NotReadyError, UnhealthyError
 ├── RequestTimeoutError
 └── AllFilesFailedError         answered as the first file's error
@@ -24,7 +25,8 @@ from app.schemas import ErrorBody, ErrorDetail, RequestError
 from app.stage import QueueFullError, StageClosedError
 from models import errors as domain
 
-RETRY_AFTER_S = 1
+_RETRY_AFTER_S = 1
+"""Where nothing is measured that would tell."""
 
 
 class ServiceError(domain.DiffusionLinkError):
@@ -55,6 +57,10 @@ class TooManyTextsError(ServiceError):
     """More texts than one request may hold."""
 
 
+class UnauthorizedError(ServiceError):
+    """The request brings no API key that the service knows."""
+
+
 class UnsupportedMediaTypeError(ServiceError):
     """The content type is none that the path takes."""
 
@@ -72,7 +78,7 @@ class UnhealthyError(ServiceError):
 
 
 class RequestTimeoutError(ServiceError):
-    """The request took longer than `request_timeout_s`."""
+    """The request took longer than `request_timeout_s`, or than its client waits."""
 
 
 class AllFilesFailedError(ServiceError):
@@ -101,6 +107,7 @@ _ANY = (*_STATE, "metrics")
 
 TABLE = (
     ErrorRow(MalformedMultipartError, 400, "malformed_multipart", "The multipart body cannot be read.", _AUDIO),
+    ErrorRow(UnauthorizedError, 401, "unauthorized", "The request brings no valid API key.", ()),
     ErrorRow(PayloadTooLargeError, 413, "payload_too_large", "The body is larger than max_upload_bytes.", _WORK),
     ErrorRow(UnsupportedMediaTypeError, 415, "unsupported_media_type", "The content type is not taken here.", _WORK),
     ErrorRow(RequestValidationError, 422, "invalid_request", "A query parameter is unknown or out of range.", _ANY),
@@ -128,7 +135,8 @@ TABLE = (
     ErrorRow(NotReadyError, 503, "not_ready", "The service is loading or shutting down.", _STATE),
     ErrorRow(UnhealthyError, 503, "unhealthy", "The service needs a restart.", _STATE),
     ErrorRow(StageClosedError, 503, "shutting_down", "The service stopped before the answer was ready.", _WORK),
-    ErrorRow(RequestTimeoutError, 504, "timeout", "No answer within request_timeout_s.", _WORK),
+    ErrorRow(domain.DeviceMemoryError, 503, "out_of_memory", "The device has no memory for this item now.", _WORK),
+    ErrorRow(RequestTimeoutError, 504, "timeout", "No answer within request_timeout_s, or x-timeout-ms.", _WORK),
 )
 _ROWS = {row.error: row for row in TABLE}
 _HTTP_TYPES = {404: "not_found", 405: "method_not_allowed"}
@@ -164,7 +172,7 @@ def error_response(trace: Trace, error: Exception) -> JSONResponse:
         status, headers = error.status_code, dict(error.headers or {})
         detail = ErrorDetail(type=_HTTP_TYPES.get(status, "http_error"), message=error.detail)
     if status in (429, 503):
-        headers["retry-after"] = str(RETRY_AFTER_S)
+        headers["retry-after"] = str(error.retry_after_s if isinstance(error, QueueFullError) else _RETRY_AFTER_S)
     trace.error_type = detail.type
     body = ErrorBody(error=RequestError(**detail.model_dump(), request_id=trace.request_id))
     return JSONResponse(body.model_dump(), status, headers)

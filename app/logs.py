@@ -6,6 +6,7 @@ line, as response headers and as metrics.
 
 import json
 import logging
+import math
 import re
 import sys
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from app.times import StageTimes
+from app.times import STAGES, StageTimes
 
 ACCESS_LOG = logging.getLogger("app.access")
 QUIET_ROUTES = ("/health/live", "/health/ready", "/metrics")
@@ -39,6 +40,8 @@ class Trace:
     started_s: float = field(default_factory=time.perf_counter)
     status: int = CLIENT_GONE_STATUS
     error_type: str = ""
+    timeout_s: float = math.inf
+    """Seconds that the client waits, if it says so."""
     times: StageTimes | None = None
 
     @property
@@ -51,8 +54,7 @@ class Trace:
         headers = {"x-request-id": self.request_id, "x-total-ms": str(_ms(self.total_s))}
         if self.times is not None:
             headers["x-queue-ms"] = str(_ms(self.times.total_queue_s))
-            headers["x-embed-ms"] = str(_ms(self.times.run_s.get("embed", 0.0)))
-            headers["x-write-ms"] = str(_ms(self.times.run_s.get("write", 0.0)))
+            headers |= {f"x-{stage}-ms": str(_ms(self.times.run_s.get(stage, 0.0))) for stage in STAGES}
         return headers
 
 

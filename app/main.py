@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from app.errors import TABLE, AllFilesFailedError, handle_error
+from app.keys import ApiKeys, guard
+from app.lingering import LingeringMiddleware
 from app.middleware import TraceMiddleware
 from app.routes import bridge, caption, health, metrics, models, text
 from app.service import Load, Service
@@ -16,8 +18,14 @@ from models.pipeline import Pipeline
 
 
 def create_app(settings: ServiceSettings | None = None, load: Load = Pipeline.load) -> FastAPI:
-    """Make the app; without settings, those of the environment. Nothing is loaded before its lifespan starts."""
-    service = Service(settings or ServiceSettings(), load)
+    """Make the app; without settings, those of the environment. No model is loaded before its lifespan starts.
+
+    Raises:
+        KeysError: the file of API keys cannot be used.
+    """
+    settings = settings or ServiceSettings()
+    keys = ApiKeys.load(settings.api_keys_file) if settings.api_keys_file else None
+    service = Service(settings, load)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -33,7 +41,11 @@ def create_app(settings: ServiceSettings | None = None, load: Load = Pipeline.lo
         redoc_url=None,
     )
     app.state.service = service
+    # The middleware that is added last is the outermost: a refusal for want of a key is traced and counted too.
+    if keys is not None:
+        guard(app, keys)
     app.add_middleware(TraceMiddleware, metrics=service.metrics)
+    app.add_middleware(LingeringMiddleware)
     for error in {row.error for row in TABLE} - {Exception} | {HTTPException, AllFilesFailedError}:
         app.add_exception_handler(error, handle_error)
     for module in (caption, bridge, text, models, health, metrics):

@@ -16,8 +16,10 @@ from app.engine import Engine
 from app.errors import NotReadyError, RequestTimeoutError, UnhealthyError
 from app.logs import Trace
 from app.metrics import Metrics
+from app.pace import Pace
 from app.settings import ServiceSettings
-from app.stage import QueueFullError
+from app.stage import ItemExpiredError, QueueFullError
+from app.ticket import Ticket
 from models.artifact import EMBEDDED_ARTIFACT
 from models.pipeline import Pipeline
 
@@ -28,10 +30,11 @@ _log = logging.getLogger(__name__)
 
 
 class Admission:
-    """The places that one request holds."""
+    """The places that one request holds, and its ticket for the engine."""
 
-    def __init__(self, service: "Service") -> None:
-        """Hold none yet."""
+    def __init__(self, service: "Service", expires_s: float) -> None:
+        """Hold no place yet."""
+        self.ticket = Ticket(expires_s)
         self._service = service
         self._held = 0
 
@@ -41,11 +44,15 @@ class Admission:
         Raises:
             QueueFullError: there are not as many.
         """
-        capacity, in_flight = self._service.settings.queue_capacity, self._service.in_flight
+        service = self._service
+        capacity, in_flight = service.settings.queue_capacity, service.in_flight
         if in_flight + count > capacity:
-            raise QueueFullError(f"{in_flight} of {capacity} places are taken; this request needs {count} more")
+            raise QueueFullError(
+                f"{in_flight} of {capacity} places are taken; this request needs {count} more",
+                service.pace.retry_after_s(in_flight),
+            )
         self._held += count
-        self._service.change_in_flight(count)
+        service.change_in_flight(count)
 
     def give_back(self) -> None:
         """Give all places back."""
@@ -62,6 +69,7 @@ class Service:
         self.metrics = Metrics()
         self.engine: Engine | None = None
         self.in_flight = 0
+        self.pace = Pace()
         self._load = load
         self._empty = asyncio.Event()
         self._empty.set()
@@ -80,9 +88,10 @@ class Service:
             self._load, settings.artifact or EMBEDDED_ARTIFACT, settings.device, settings.cpu_threads
         )
         await asyncio.to_thread(pipeline.warm_up)
-        engine = Engine(pipeline, settings, self.metrics.observe_batch)
+        engine = Engine(pipeline, settings, self.metrics)
+        self.metrics.watch_pipeline(pipeline)
         for stage in engine.stages:
-            self.metrics.watch_queue(stage)
+            self.metrics.watch_stage(stage)
         engine.start()
         self.engine = engine
         _log.info("ready: %s %s on %s", pipeline.manifest.name, pipeline.manifest.version, pipeline.device_name)
@@ -92,7 +101,7 @@ class Service:
 
         Raises:
             NotReadyError: it is loading or shutting down.
-            UnhealthyError: a stage has lost its runner.
+            UnhealthyError: as `check_alive` says.
         """
         if self._drained is not None:
             raise NotReadyError("the service is shutting down")
@@ -102,13 +111,17 @@ class Service:
         return self.engine
 
     def check_alive(self) -> None:
-        """Do nothing, unless a stage has lost its runner.
+        """Do nothing, unless a stage has lost its runner, or has been at one batch for longer than `batch_timeout_s`.
 
         Raises:
-            UnhealthyError: it has.
+            UnhealthyError: that is so.
         """
-        if self.engine is not None and self._drained is None and not self.engine.alive:
+        if self.engine is None or self._drained is not None:
+            return
+        if not self.engine.alive:
             raise UnhealthyError("a worker of the service is gone; restart it")
+        if self.engine.batch_age_s > self.settings.batch_timeout_s:
+            raise UnhealthyError(f"a batch has taken longer than {self.settings.batch_timeout_s:g} s; restart the service")
 
     @asynccontextmanager
     async def admitted(self, trace: Trace) -> AsyncIterator[Admission]:
@@ -118,22 +131,26 @@ class Service:
             QueueFullError: no place is free.
             RequestTimeoutError: the deadline is past.
         """
-        limit_s = self.settings.request_timeout_s
-        admission = Admission(self)
+        limit_s = min(self.settings.request_timeout_s, trace.timeout_s)
+        admission = Admission(self, trace.started_s + limit_s)
         admission.take(1)
+        late = RequestTimeoutError(f"no answer within {limit_s:g} s")
         try:
             async with asyncio.timeout(limit_s - trace.total_s) as deadline:
                 yield admission
         except TimeoutError as error:
             if not deadline.expired():
                 raise
-            raise RequestTimeoutError(f"no answer within {limit_s:g} s") from error
+            raise late from error
+        except ItemExpiredError as error:
+            raise late from error
         finally:
             admission.give_back()
 
     def change_in_flight(self, change: int) -> None:
         """Count files, and text requests, in and out."""
         self.in_flight += change
+        self.pace.change(max(0, -change), self.in_flight)
         if self.in_flight:
             self._empty.clear()
         else:

@@ -22,6 +22,9 @@ class ServiceSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
     port: int = Field(8000, ge=0, le=65_535, description="TCP port; 0 takes a free one and prints it.")
+    api_keys_file: Path | None = Field(
+        None, description="File of API keys, one a line; every request but those to /health/* must then bring one of them."
+    )
 
     max_upload_bytes: int = Field(64 * _MIB, ge=1, description="Bytes of one request's body, all files together.")
     max_files: int = Field(16, ge=1, description="Files in one request.")
@@ -35,13 +38,24 @@ class ServiceSettings(BaseSettings):
         description="Files, and text requests, that may be in the service at once, from upload to answer; the next one is "
         "refused with 429. Memory for uploads is at most this times max_upload_bytes.",
     )
-    embed_max_batch_cost: int = Field(16, ge=1, description="Windows of 10 s that are embedded at once.")
+    embed_max_batch_cost: int | None = Field(
+        None, ge=1, description="Windows of 10 s that are embedded at once; unset: what suits the device (8 on a CPU)."
+    )
     write_max_batch_cost: int = Field(
         1_024, ge=1, description="Tokens written at once: candidates times max_new_tokens, summed over captions."
     )
     decode_workers: int = Field(2, ge=1, description="Threads that decode and resample audio.")
 
+    max_wait_ms: float = Field(
+        0.0,
+        ge=0,
+        description="Milliseconds that an item waits for company before a batch is formed, counted from the first.",
+    )
+
     request_timeout_s: float = Field(60.0, gt=0, description="Seconds from a request's first byte to its answer, or 504.")
+    batch_timeout_s: float = Field(
+        60.0, gt=0, description="Seconds that one batch may take; past them the service says that it is not live."
+    )
     drain_timeout_s: float = Field(30.0, gt=0, description="Seconds that accepted requests have to finish on shutdown.")
 
     @property

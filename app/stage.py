@@ -1,24 +1,29 @@
 """Stage: a bounded queue, one runner thread, and batches formed when the runner is free.
 
 The service uses it twice (embedding and writing), each with its own items, costs and function; nothing here knows what
-an item is. Callers on any thread submit items and get futures; the runner pulls the oldest items that may share a batch,
-up to a cost budget, and calls one function on them. No timer: the batch is formed when the device is free, of what queued
-up while it was busy, so a lone item never waits.
+an item is. Callers on any thread submit items and get futures; the runner pulls the items whose turn it is and that may
+share a batch, up to a cost budget, and calls one function on them. The batch is formed when the device is free, of what
+queued up while it was busy, so a lone item never waits unless `max_wait_s` says so.
 
-Promises: each future is resolved exactly once; a cancelled item frees its place and is never run; when a batch of several
-items fails, each is retried alone, so that only the poisoned one fails; the runner outlives every batch; `close` returns
-within its bound and leaves no future unresolved.
+Promises: each future is resolved exactly once; an item that was cancelled or has expired frees its place and is never run;
+when a batch of several items fails, each is retried alone, once, so that only the poisoned one fails; when the device is
+out of memory, the budget is halved and the halves are run; the runner outlives every batch; `close` returns within its
+bound and leaves no future unresolved.
 """
 
 import logging
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
+
+from app.fair_queue import FairQueue
+from app.pending import Answer, Pending
+from app.stage_observer import BatchReport, DropReason, Outcome, StageObserver
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -27,41 +32,20 @@ _log = logging.getLogger(__name__)
 
 
 class QueueFullError(Exception):
-    """The queue has no place for the items; nothing was queued."""
+    """There is no place; nothing was queued."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        """Say in how many seconds there may be one."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class StageClosedError(Exception):
     """The stage is closed, or its runner is gone; the item was not run to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[Out]):
-    """What became of one item, and the seconds it spent waiting and running."""
-
-    value: Out
-    queue_s: float
-    run_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class BatchReport:
-    """One call of the stage's function."""
-
-    stage: str
-    size: int
-    cost: int
-    run_s: float
-    failed: bool
-
-
-@dataclass(eq=False, slots=True)
-class _Entry(Generic[In, Out]):
-    item: In
-    cost: int
-    key: Hashable
-    submitted_s: float
-    future: "Future[Answer[Out]]" = field(default_factory=Future)
-    claimed: bool = False
+class ItemExpiredError(Exception):
+    """The item's deadline passed while it waited; it was not run."""
 
 
 class Stage(Generic[In, Out]):
@@ -69,7 +53,7 @@ class Stage(Generic[In, Out]):
 
     `run` gets items of one key and returns one output for each, in order. An item that costs more than `max_batch_cost`
     runs alone. `queue_capacity` counts the cost of waiting items, not of running ones. `device` is entered before a batch is
-    formed and left after it; stages that share a device share it.
+    formed and left after it; stages that share a device share it. A `memory_error` says that the batch was too large.
     """
 
     def __init__(
@@ -81,8 +65,10 @@ class Stage(Generic[In, Out]):
         key_of: Callable[[In], Hashable],
         queue_capacity: int,
         max_batch_cost: int,
+        max_wait_s: float = 0.0,
+        memory_error: type[Exception] | None = None,
         device: AbstractContextManager[Any] | None = None,
-        on_batch: Callable[[BatchReport], None] = lambda _: None,
+        observer: StageObserver | None = None,
     ) -> None:
         """Prepare the stage; nothing runs before `start`."""
         self.name = name
@@ -91,11 +77,14 @@ class Stage(Generic[In, Out]):
         self._run = run
         self._cost_of = cost_of
         self._key_of = key_of
+        self._max_wait_s = max_wait_s
+        self._memory_error = memory_error
         self._device = device or nullcontext()
-        self._on_batch = on_batch
+        self._observer = observer or StageObserver()
         self._wakeup = threading.Condition()
-        self._waiting: deque[_Entry[In, Out]] = deque()
-        self._running: list[_Entry[In, Out]] = []
+        self._waiting = FairQueue[Pending[In, Out]]()
+        self._running: list[Pending[In, Out]] = []
+        self._batch_started_s = math.inf
         self._closing = False
         self._thread = threading.Thread(target=self._loop, name=f"stage-{name}", daemon=True)
 
@@ -109,55 +98,62 @@ class Stage(Generic[In, Out]):
         return self._thread.is_alive() and not self._closing
 
     @property
+    def batch_age_s(self) -> float:
+        """Seconds since the call of `run` that is going on began; 0 if there is none."""
+        return max(0.0, time.perf_counter() - self._batch_started_s)
+
+    @property
     def queued_cost(self) -> int:
         """Cost of the items that wait."""
         with self._wakeup:
-            return self._live_cost()
+            self._sweep()
+            return self._waiting.cost
 
-    def submit(self, item: In) -> "Future[Answer[Out]]":
-        """Queue one item.
+    def submit(self, item: In, *, flow: Hashable = None, expires_s: float = math.inf) -> "Future[Answer[Out]]":
+        """Queue one item; see `submit_all`."""
+        return self.submit_all([item], flow=flow, expires_s=expires_s)[0]
 
-        Raises:
-            QueueFullError: no place.
-            StageClosedError: closed, or the runner is gone.
-        """
-        return self.submit_all([item])[0]
+    def submit_all(
+        self, items: Iterable[In], *, flow: Hashable = None, expires_s: float = math.inf
+    ) -> "list[Future[Answer[Out]]]":
+        """Queue all of the items or none.
 
-    def submit_all(self, items: Iterable[In]) -> "list[Future[Answer[Out]]]":
-        """Queue all of the items or none, next to each other.
+        Items of a `flow` (by default each call is one) keep their order, and flows share the runner fairly. Items that
+        still wait at `expires_s`, on the clock of `time.perf_counter`, fail with ItemExpiredError.
 
         Raises:
             QueueFullError: no place for all of them.
             StageClosedError: closed, or the runner is gone.
         """
-        now_s = time.perf_counter()
-        entries = [_Entry[In, Out](item, self._cost_of(item), self._key_of(item), now_s) for item in items]
+        now_s, flow = time.perf_counter(), object() if flow is None else flow
+        entries = [Pending[In, Out](item, self._cost_of(item), self._key_of(item), now_s, expires_s) for item in items]
         with self._wakeup:
             if self._closing:
                 raise StageClosedError(f"the {self.name} stage is closed")
-            queued, cost = self._live_cost(), sum(entry.cost for entry in entries)
+            self._sweep()
+            queued, cost = self._waiting.cost, sum(entry.cost for entry in entries)
             if queued + cost > self.queue_capacity:
                 raise QueueFullError(f"the {self.name} queue holds {queued} of {self.queue_capacity}; {cost} do not fit")
-            self._waiting.extend(entries)
-            self._wakeup.notify()
+            for entry in entries:
+                self._waiting.push(entry, flow, entry.cost)
+            self._wakeup.notify_all()
         return [entry.future for entry in entries]
 
     def close(self, timeout_s: float) -> bool:
         """Refuse new items, run the waiting ones for at most `timeout_s`, fail the rest; true if none was left."""
         with self._wakeup:
             self._closing = True
-            self._wakeup.notify()
+            self._wakeup.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
-        error = StageClosedError(f"the {self.name} stage closed before this item was done")
-        return self._fail(self._take_left(), error) == 0
+        return self._fail_left(StageClosedError(f"the {self.name} stage closed before this item was done")) == 0
 
     def _loop(self) -> None:
         try:
             while self._run_next():
                 pass
         finally:
-            self._fail(self._take_left(), StageClosedError(f"the runner of the {self.name} stage is gone"))
+            self._fail_left(StageClosedError(f"the runner of the {self.name} stage is gone"))
 
     def _run_next(self) -> bool:
         """Wait for items, then for the device, and run a batch; false when the stage is closed and nothing waits."""
@@ -165,6 +161,9 @@ class Stage(Generic[In, Out]):
             self._wakeup.wait_for(lambda: self._waiting or self._closing)
             if not self._waiting:
                 return False
+            if self._max_wait_s:
+                first_s = min(entry.submitted_s for entry in self._waiting)
+                self._wakeup.wait_for(self._enough_waits, first_s + self._max_wait_s - time.perf_counter())
         with self._device:
             with self._wakeup:
                 self._running = self._pull()
@@ -173,76 +172,88 @@ class Stage(Generic[In, Out]):
             self._running = []
         return True
 
-    def _take_left(self) -> list[_Entry[In, Out]]:
-        with self._wakeup:
-            self._closing = True
-            left = [*self._running, *self._waiting]
-            self._waiting.clear()
-        return left
+    def _enough_waits(self) -> bool:
+        return self._closing or self._waiting.cost >= self.max_batch_cost
 
-    def _pull(self) -> list[_Entry[In, Out]]:
-        """Take the oldest item and, in order, the items of its key that fit; the others keep their order."""
-        batch: list[_Entry[In, Out]] = []
-        left: deque[_Entry[In, Out]] = deque()
-        cost, open_for_more = 0, True
+    def _pull(self) -> list[Pending[In, Out]]:
+        """Take the item whose turn it is and, in order, the items of its key that fit; the others keep their order."""
+        self._sweep()
+        batch: list[Pending[In, Out]] = []
+        cost = 0
         for entry in self._waiting:
-            if batch and (entry.key != batch[0].key or not open_for_more):
-                left.append(entry)
-            elif batch and cost + entry.cost > self.max_batch_cost:
-                open_for_more = False
-                left.append(entry)
-            elif entry.future.set_running_or_notify_cancel():
+            if batch and entry.key != batch[0].key:
+                continue
+            if batch and cost + entry.cost > self.max_batch_cost:
+                break
+            if entry.begin():
                 batch.append(entry)
                 cost += entry.cost
-        self._waiting = left
+        self._waiting.serve(batch)
         return batch
 
-    def _run_batch(self, batch: list[_Entry[In, Out]], pulled_s: float) -> None:
-        started_s = time.perf_counter()
-        failed = True
+    def _run_batch(self, batch: list[Pending[In, Out]], pulled_s: float, *, last_try: bool = False) -> None:
+        outputs: Sequence[Out] = ()
+        outcome: Outcome = "ok"
+        error: Exception | None = None
+        self._batch_started_s = started_s = time.perf_counter()
         try:
             outputs = self._run([entry.item for entry in batch])
             if len(outputs) != len(batch):
                 raise RuntimeError(f"the {self.name} stage made {len(outputs)} answers for {len(batch)} items")
-            failed = False
-        except Exception as error:
-            if len(batch) == 1:
-                self._fail(batch, error)
-        ended_s = time.perf_counter()
-        if not failed:
-            for entry, output in zip(batch, outputs, strict=True):
-                answer = Answer(output, pulled_s - entry.submitted_s, ended_s - pulled_s)
-                if self._claim(entry):
-                    entry.future.set_result(answer)
-        self._report(BatchReport(self.name, len(batch), sum(e.cost for e in batch), ended_s - started_s, failed))
-        if failed and len(batch) > 1:
+        except Exception as caught:
+            error, outcome = caught, "failed"
+            if self._memory_error is not None and isinstance(caught, self._memory_error):
+                outcome = "out_of_memory"
+        self._batch_started_s, ended_s = math.inf, time.perf_counter()
+        report = BatchReport(self.name, len(batch), sum(entry.cost for entry in batch), ended_s - started_s, outcome)
+        self._tell(partial(self._observer.on_batch, report))
+        if error is not None:
+            self._retry(batch, pulled_s, error, outcome, last_try=last_try)
+            return
+        for entry, output in zip(batch, outputs, strict=True):
+            entry.answer(output, pulled_s, ended_s)
+
+    def _retry(
+        self, batch: list[Pending[In, Out]], pulled_s: float, error: Exception, outcome: Outcome, *, last_try: bool
+    ) -> None:
+        """Run what failed again, in smaller parts; an item that failed alone fails."""
+        if outcome == "out_of_memory" and not last_try:
+            cost = sum(entry.cost for entry in batch)
+            self.max_batch_cost = max(1, min(self.max_batch_cost, cost) // 2)
+            _log.warning("out of memory in the %s stage: batches cost at most %d from now", self.name, self.max_batch_cost)
+            half = math.ceil(len(batch) / 2)
+            for part in filter(None, (batch[:half], batch[half:])):
+                self._run_batch(part, pulled_s, last_try=len(batch) == 1)
+        elif len(batch) > 1:
             for entry in batch:
                 self._run_batch([entry], pulled_s)
+        else:
+            batch[0].fail(error)
 
-    def _report(self, report: BatchReport) -> None:
+    def _sweep(self) -> None:
+        """Drop the items that nobody waits for and those that are too late, so that they free their places at once."""
+        now_s = time.perf_counter()
+        gone = self._waiting.remove(lambda entry: entry.abandoned or entry.expires_s <= now_s)
+        if gone:
+            self._drop("expired", gone, ItemExpiredError(f"the deadline passed in the queue of the {self.name} stage"))
+
+    def _fail_left(self, error: Exception) -> int:
+        with self._wakeup:
+            self._closing = True
+            left = [*self._running, *self._waiting.remove(lambda _: True)]
+        return self._drop("closed", left, error)
+
+    def _drop(self, reason: DropReason, entries: Sequence[Pending[In, Out]], error: Exception) -> int:
+        """Give the error to those that have no answer yet, tell of them and of the cancelled ones, and count the former."""
+        failed = sum(entry.fail(error) for entry in entries)
+        counts: dict[DropReason, int] = {reason: failed, "abandoned": sum(entry.abandoned for entry in entries)}
+        for why, count in counts.items():
+            if count:
+                self._tell(partial(self._observer.on_drop, self.name, why, count))
+        return failed
+
+    def _tell(self, tell: Callable[[], None]) -> None:
         try:
-            self._on_batch(report)
+            tell()
         except Exception:
             _log.exception("the observer of the %s stage failed", self.name)
-
-    def _fail(self, entries: Iterable[_Entry[In, Out]], error: Exception) -> int:
-        """Give `error` to those that have no answer yet and return how many those were."""
-        count = 0
-        for entry in entries:
-            future = entry.future
-            if self._claim(entry) and (future.running() or future.set_running_or_notify_cancel()):
-                future.set_exception(error)
-                count += 1
-        return count
-
-    def _claim(self, entry: _Entry[In, Out]) -> bool:
-        """Whether the caller, and nobody before it, may resolve this entry's future."""
-        with self._wakeup:
-            first, entry.claimed = not entry.claimed, True
-        return first
-
-    def _live_cost(self) -> int:
-        """Drop cancelled items, so that they free their place at once; return the cost of the rest."""
-        if any(entry.future.cancelled() for entry in self._waiting):
-            self._waiting = deque(entry for entry in self._waiting if not entry.future.cancelled())
-        return sum(entry.cost for entry in self._waiting)

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from app.answers import answer_files
@@ -12,18 +12,20 @@ from app.captioning import AudioFile, EmbeddedClip
 from app.engine import Engine
 from app.errors import responses_for
 from app.routes.audio_body import AUDIO_BODY
+from app.routes.deadline import client_deadline
 from app.schemas import BridgeOptions, BridgeResponse, EmbeddedFile, FailedFile
+from app.ticket import Ticket
 from app.times import StageTimes
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(client_deadline)])
 
 
 @router.post("/bridge", response_model=BridgeResponse, responses=responses_for("audio"), openapi_extra=AUDIO_BODY)
 async def bridge(request: Request, options: Annotated[BridgeOptions, Query()]) -> Response:
     """Embed each file in the space of texts, for search with the vectors of POST /text."""
 
-    async def work(engine: Engine, file: AudioFile, times: StageTimes) -> EmbeddedClip:
-        return await engine.embed(file, options.seed, times)
+    async def work(engine: Engine, file: AudioFile, ticket: Ticket, times: StageTimes) -> EmbeddedClip:
+        return await engine.embed(file, options.seed, ticket, times)
 
     return await answer_files(request, work, partial(embedded_file, options=options), _body)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -10,6 +10,7 @@ from app.answers import until_gone
 from app.bodies import embedded_texts, render
 from app.errors import InvalidBodyError, TooManyTextsError, UnsupportedMediaTypeError, responses_for
 from app.logs import trace_of
+from app.routes.deadline import client_deadline
 from app.schemas import TextOptions, TextRequest, TextResponse
 from app.service import service_of
 from app.settings import ServiceSettings
@@ -17,7 +18,7 @@ from app.times import StageTimes
 from app.uploads import media_type, read_bounded
 from models.errors import TextError, validation_faults
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(client_deadline)])
 
 _SHOWN_FAULTS = 3
 _JSON_BODY = {
@@ -37,15 +38,18 @@ async def text(request: Request, options: Annotated[TextOptions, Query()]) -> Re
         raise UnsupportedMediaTypeError(
             f"{kind or 'a body without a content type'} is not taken here; send application/json"
         )
-    async with service.admitted(trace):
+    async with service.admitted(trace) as admission:
         body = await read_bounded(request, service.settings.max_text_body_bytes)
         texts = await engine.render(lambda: _read_texts(body, service.settings))
-        rows = (await until_gone(request, engine.embed_texts(texts, times))).raw
-        trace.times = times
+        times.add_run("receive", trace.total_s)
+        rows = (await until_gone(request, engine.embed_texts(texts, admission.ticket, times))).raw
+        worked_s = trace.total_s
         model, dim = engine.pipeline.manifest.name, engine.pipeline.dim
         answer = await engine.render(
             lambda: render(TextResponse(model=model, dim=dim, results=embedded_texts(texts, rows, options.encoding)))
         )
+        times.add_run("answer", trace.total_s - worked_s)
+        trace.times = times
     return Response(answer, media_type="application/json")
 
 

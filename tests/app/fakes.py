@@ -61,6 +61,18 @@ class FakePipeline(Pipeline):
     def device_name(self) -> str:
         return "fake"
 
+    @property
+    def max_windows(self) -> int:
+        return 16
+
+    @property
+    def concurrent(self) -> bool:
+        return False
+
+    @property
+    def memory(self) -> dict[str, int]:
+        return {"allocated": 1_000, "total": 4_000}
+
     def describe(self) -> dict[str, dict[str, Any]]:
         return {"encoder": {"class": "E"}, "bridge": {"class": "B"}, "decoder": {"class": "D"}}
 
@@ -92,7 +104,7 @@ class FakePipeline(Pipeline):
         self.written.append((len(embeddings), candidates, max_new_tokens))
         return [
             [
-                ScoredCaption(f"sound {row[0]:.3f} {row[-1]:.3f} ({seed}, {max_new_tokens}, {i})", 0.9 - 0.1 * i)
+                ScoredCaption(f"sound {row[0]:.3f} {row[-1]:.3f} ({seed}, {max_new_tokens}, {i})", 0.9 - 0.1 * i, 4)
                 for i in range(candidates)
             ]
             for row, seed in zip(embeddings, seeds, strict=True)

@@ -1,53 +1,79 @@
-"""What the stages run: rows of a batch stay with their items."""
+"""What the stages run: rows of a batch stay with their items, and a clip comes with its last window."""
 
 import numpy as np
-import pytest
 
-from app.captioning import AudioFile, ClipJob, TextsJob, WriteJob, decode_clip, embed_cost, embed_jobs, write_jobs
-from models.audio import WINDOW_SAMPLES, AudioLimits
-from models.errors import EmptyAudioError
+from app.captioning import ClipInWork, Embedded, Extent, TextsJob, WindowJob, WriteJob, embed_jobs, write_jobs
+from models.audio import WINDOW_SAMPLES
 from models.pipeline import pool_windows
-from tests.app.fakes import FakePipeline, sound
+from tests.app.fakes import FakePipeline
 
 
-def _windows(count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(-1, 1, (count, WINDOW_SAMPLES)).astype(np.float32) * (seed + 1) / 10
+def _jobs(count: int, seed: int) -> list[WindowJob]:
+    windows = np.random.default_rng(seed).uniform(-1, 1, (count, WINDOW_SAMPLES)).astype(np.float32) * (seed + 1) / 10
+    clip = ClipInWork(seed)
+    return [WindowJob(window, clip, index, index == count - 1) for index, window in enumerate(windows)]
 
 
-def test_a_clip_is_windows_and_their_spans() -> None:
-    clip = decode_clip(AudioFile("a", lambda: sound(25.0, 8_000)), AudioLimits())
-    assert clip.windows.shape == (3, WINDOW_SAMPLES)
-    assert clip.extent.duration_s == 25
-    assert clip.extent.spans_s == [(0, 10), (10, 20), (20, 25)]
-    with pytest.raises(EmptyAudioError):
-        decode_clip(AudioFile("a", lambda: b""), AudioLimits())
+def _clip(answers: list[Embedded | None]) -> Embedded:
+    *nothing, clip = answers
+    assert nothing == [None] * len(nothing)
+    assert clip is not None
+    return clip
 
 
-def test_costs_are_windows() -> None:
-    assert embed_cost(ClipJob(_windows(3, 0), 0)) == 3
-    assert [embed_cost(TextsJob(["a"] * count)) for count in (1, 16, 17)] == [1, 1, 2]
+def test_an_extent_is_a_duration_and_spans() -> None:
+    assert Extent.of(25.0, 3).spans_s == [(0, 10), (10, 20), (20, 25)]
+
+
+def test_the_cost_of_writing_is_tokens() -> None:
     job = WriteJob(np.ones(8, dtype=np.float32), 0, 3, 5)
     assert (job.cost, job.key) == (15, (3, 5))
 
 
 def test_clips_of_a_batch_are_embedded_as_if_alone(pipeline: FakePipeline) -> None:
-    jobs = [ClipJob(_windows(count, seed), seed) for seed, count in enumerate((1, 3, 2))]
-    together = embed_jobs(pipeline, jobs)
+    counts = (1, 3, 2)
+    answers = embed_jobs(pipeline, [job for seed, count in enumerate(counts) for job in _jobs(count, seed)])
     assert pipeline.embedded == [6]
-    for job, embedded in zip(jobs, together, strict=True):
-        (alone,) = embed_jobs(pipeline, [job])
-        np.testing.assert_allclose(embedded.raw, alone.raw, atol=1e-6)
-        np.testing.assert_allclose(embedded.bridged, alone.bridged, atol=1e-6)
-        np.testing.assert_array_equal(embedded.raw[0], pool_windows(embedded.raw[1:]))
-        assert len(embedded.raw) == len(embedded.bridged) == len(job.windows) + 1
+    for seed, count in enumerate(counts):
+        embedded = _clip(answers[:count])
+        answers = answers[count:]
+        alone = _clip([answer for job in _jobs(count, seed) for answer in embed_jobs(pipeline, [job])][-1:])
+        one_by_one = [embed_jobs(pipeline, [job])[0] for job in _jobs(count, seed)]
+        assert one_by_one[:-1] == [None] * (count - 1)
+        np.testing.assert_allclose(embedded.raw[0], pool_windows(embedded.raw[1:]), atol=0)
+        assert len(embedded.raw) == len(embedded.bridged) == count + 1
+        if count == 1:
+            np.testing.assert_allclose(embedded.raw, alone.raw, atol=1e-6)
+            np.testing.assert_allclose(embedded.bridged, alone.bridged, atol=1e-6)
+
+
+def test_windows_of_a_clip_may_come_in_several_batches(pipeline: FakePipeline) -> None:
+    together = _clip(embed_jobs(pipeline, _jobs(3, 4)))
+    jobs = _jobs(3, 4)
+    apart = _clip([*embed_jobs(pipeline, jobs[:2]), *embed_jobs(pipeline, jobs[2:])])
+    np.testing.assert_allclose(together.raw, apart.raw, atol=1e-6)
+    np.testing.assert_allclose(together.bridged, apart.bridged, atol=1e-6)
+    assert apart.bridge_s > 0
+
+
+def test_a_clip_that_lacks_a_window_is_none(pipeline: FakePipeline) -> None:
+    assert embed_jobs(pipeline, _jobs(3, 4)[1:]) == [None, None]
+
+
+def test_a_window_that_is_run_again_counts_once(pipeline: FakePipeline) -> None:
+    jobs = _jobs(2, 4)
+    embed_jobs(pipeline, jobs[:1])
+    assert len(_clip(embed_jobs(pipeline, jobs)).raw) == 3
 
 
 def test_texts_of_a_batch_are_embedded_as_if_alone(pipeline: FakePipeline) -> None:
     jobs = [TextsJob(["a", "bb"]), TextsJob(["banana"])]
     first, second = embed_jobs(pipeline, jobs)
     assert pipeline.texts == [3]
+    assert first is not None
+    assert second is not None
     assert (first.raw.shape, second.raw.shape) == ((2, 8), (1, 8))
-    np.testing.assert_array_equal(second.raw, embed_jobs(pipeline, jobs[1:])[0].raw)
+    np.testing.assert_array_equal(second.raw, _clip(embed_jobs(pipeline, jobs[1:])).raw)
     np.testing.assert_array_equal(second.raw, second.bridged)
 
 

@@ -57,6 +57,7 @@ def test_one_type_has_one_status() -> None:
         (domain.DamagedAudioError("cut"), 422, "damaged_audio", "cut"),
         (type("NewAudioError", (domain.AudioError,), {})("new"), 422, "invalid_audio", "new"),
         (QueueFullError("full"), 429, "queue_full", "full"),
+        (domain.DeviceMemoryError("cpu is out of memory"), 503, "out_of_memory", "cpu is out of memory"),
         (KeyError("secret"), 500, "internal_error", "A fault of the service; its log has the request id."),
         (domain.ArtifactError("/secret", "x"), 500, "internal_error", "A fault of the service; its log has the request id."),
         (

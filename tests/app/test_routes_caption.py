@@ -50,7 +50,7 @@ async def test_candidates_and_timeline(running: Running, long_wav: bytes) -> Non
     assert all("(5, 9, 0)" in entry["caption"] for entry in result["timeline"])
     assert len({entry["caption"] for entry in result["timeline"]}) > 1
     assert running.pipeline.written == [(5, 3, 9)]
-    assert running.pipeline.embedded == [4]
+    assert sum(running.pipeline.embedded) == 4
 
 
 async def test_one_window_has_the_caption_of_its_clip(running: Running, wav: bytes) -> None:

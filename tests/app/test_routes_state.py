@@ -89,17 +89,28 @@ async def test_metrics_count_what_happened(start: Start, wav: bytes) -> None:
     assert samples[(count, "/caption", "422", "empty_audio")] == 1
     assert samples[(count, "/bridge", "415", "unsupported_media_type")] == 1
     assert samples[(count, "404", "not_found", "unmatched")] == 1
-    assert samples[("diffusion_link_request_seconds_count", "/caption")] == 2
+    assert samples[("diffusion_link_request_duration_seconds_count", "/caption")] == 2
+    for stage in ("receive", "decode", "embed", "bridge", "write", "answer"):
+        assert samples[("diffusion_link_stage_duration_seconds_count", stage)] == (2 if stage == "receive" else 1)
     for stage in ("decode", "embed", "write"):
-        for part in ("queue", "run"):
-            assert samples[("diffusion_link_stage_seconds_count", *sorted((part, stage)))] == 1
+        assert samples[("diffusion_link_queue_duration_seconds_count", stage)] == 1
+        assert samples.get(("diffusion_link_batch_duration_seconds_count", stage)) == (None if stage == "decode" else 1)
     assert samples[("diffusion_link_batch_size_sum", "embed")] == 1
     assert samples[("diffusion_link_batch_size_sum", "write")] == 1
+    assert samples[("diffusion_link_batch_cost_sum", "embed")] == 1
+    assert samples[("diffusion_link_batch_cost_sum", "write")] == 32
+    assert samples[("diffusion_link_batch_cost_limit", "embed")] == 16
+    assert samples[("diffusion_link_failed_batches_total", "embed")] == 0
+    assert samples[("diffusion_link_out_of_memory_total", "write")] == 0
     assert samples[("diffusion_link_queue_depth", "embed")] == 0
     assert samples[("diffusion_link_in_flight",)] == 0
     assert samples[("diffusion_link_audio_seconds_total",)] == 1
+    assert samples[("diffusion_link_generated_tokens_total",)] == 4
+    assert samples[("diffusion_link_device_memory_bytes", "total")] == 4_000
+    assert samples[("diffusion_link_model_info", *sorted(("fake", "fake", "7", "E", "B", "D")))] == 1
+    assert samples[("process_resident_memory_bytes",)] > 0
     assert {
-        ("diffusion_link_request_seconds_bucket", *sorted((edge, "/caption"))) for edge in ("0.001", "60.0")
+        ("diffusion_link_request_duration_seconds_bucket", *sorted((edge, "/caption"))) for edge in ("0.001", "60.0")
     } <= samples.keys()
     assert "strangers" not in str(samples.keys())
 

@@ -64,6 +64,8 @@ async def test_no_place_is_429_and_a_free_one_is_taken(start: Start, wav: bytes)
         refused = await running.http.post("/caption", files=[("file", wav), ("file", wav)])
         assert (refused.status_code, error_of(refused)["type"]) == (429, "queue_full")
         assert refused.headers["retry-after"] == "1"
+        running.service.pace.retry_after_s = lambda places: 7 * places  # type: ignore[method-assign]
+        assert (await running.http.post("/caption", files=[("file", wav)] * 2)).headers["retry-after"] == "14"
         second = asyncio.create_task(running.http.post("/bridge", files={"file": wav}))
         while running.service.in_flight < 2:
             await asyncio.sleep(0)
@@ -82,6 +84,47 @@ async def test_a_late_answer_is_504(start: Start, wav: bytes) -> None:
         assert (response.status_code, error_of(response)["type"]) == (504, "timeout")
         assert running.service.in_flight == 0
         running.pipeline.gate.set()
+
+
+@pytest.mark.parametrize("path", ["/caption", "/bridge", "/text"])
+async def test_the_client_may_wait_less(start: Start, wav: bytes, path: str) -> None:
+    async with start() as running:
+        held = await _held(running, wav)
+        body = {"json": {"texts": ["a"]}} if path == "/text" else {"files": {"file": wav}}
+        late = await running.http.post(path, headers={"x-timeout-ms": "150"}, **body)
+        assert (late.status_code, error_of(late)["type"]) == (504, "timeout")
+        assert "0.15 s" in error_of(late)["message"]
+        assert running.service.in_flight == 1
+        running.pipeline.gate.set()
+        assert (await held).status_code == 200
+        assert (await running.http.post(path, headers={"x-timeout-ms": "30000"}, **body)).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", "9" * 400, ""])
+async def test_a_wait_that_is_none(running: Running, wav: bytes, value: str) -> None:
+    response = await running.http.post("/caption", headers={"x-timeout-ms": value}, files={"file": wav})
+    assert (response.status_code, error_of(response)["type"]) == (422, "invalid_request")
+
+
+async def test_the_service_s_own_limit_holds(start: Start, wav: bytes) -> None:
+    async with start(request_timeout_s=0.2) as running:
+        running.pipeline.gate.clear()
+        response = await running.http.post("/caption", headers={"x-timeout-ms": "60000"}, files={"file": wav})
+        assert (response.status_code, "0.2 s" in error_of(response)["message"]) == (504, True)
+        running.pipeline.gate.set()
+
+
+async def test_a_batch_that_takes_too_long_is_not_live(start: Start, wav: bytes) -> None:
+    async with start(batch_timeout_s=0.05) as running:
+        held = await _held(running, wav)
+        await asyncio.sleep(0.1)
+        for path in ("/health/live", "/health/ready"):
+            response = await running.http.get(path)
+            assert (response.status_code, error_of(response)["type"]) == (503, "unhealthy")
+            assert "longer than 0.05 s" in error_of(response)["message"]
+        running.pipeline.gate.set()
+        assert (await held).status_code == 200
+        assert (await running.http.get("/health/live")).status_code == 200
 
 
 async def test_a_slow_upload_is_504(start: Start) -> None:
@@ -121,7 +164,7 @@ async def test_more_sound_than_there_is_room_for(start: Start, long_wav: bytes) 
         parts = [("file", long_wav), ("file", sound(95.0, 8_000)), ("file", long_wav), ("file", sound(0.5))]
         results = (await running.http.post("/bridge", files=parts)).json()["results"]
         assert [result["duration_s"] for result in results] == [35, 95, 35, 0.5]
-        assert sorted(running.pipeline.embedded) == [1, 4, 4, 10]
+        assert running.pipeline.embedded == [1] * 19
 
 
 async def test_draining_refuses_new_and_finishes_old(start: Start, wav: bytes) -> None:

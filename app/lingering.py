@@ -1,0 +1,59 @@
+"""LingeringMiddleware: lets a client that is refused while it still sends read why.
+
+A server that closes a connection while bytes of the request are unread resets it, and the client loses the answer with the
+rest (RFC 9112, section 9.6). uvicorn reads on by itself where the connection is kept alive; where it is to be closed, the
+end of the answer is held back here until the request has ended, or for a while.
+"""
+
+import asyncio
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LINGER_S = 5.0
+"""For the rest of a request that nobody wants; then the client has had time to read the answer."""
+
+
+class LingeringMiddleware:
+    """ASGI middleware around everything."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request; the end of its answer comes after the end of its body."""
+        if scope["type"] != "http" or not _closes(scope):
+            await self._app(scope, receive, send)
+            return
+        request_ended = end_held_back = False
+
+        async def receive_watched() -> Message:
+            nonlocal request_ended
+            message = await receive()
+            request_ended = not message.get("more_body", False)
+            return message
+
+        async def send_but_end(message: Message) -> None:
+            nonlocal end_held_back
+            if message["type"] == "http.response.body" and not message.get("more_body", False) and not request_ended:
+                end_held_back, message = True, {**message, "more_body": True}
+            await send(message)
+
+        await self._app(scope, receive_watched, send_but_end)
+        if not end_held_back:
+            return
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not request_ended:
+                    await receive_watched()
+        except TimeoutError:
+            pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _closes(scope: Scope) -> bool:
+    """Whether the connection of a request with a body is closed after the answer."""
+    headers = Headers(scope=scope)
+    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+    return has_body and (scope.get("http_version") == "1.0" or "close" in headers.get("connection", "").lower())
