@@ -1,5 +1,6 @@
 """`diffusion-link serve`: a real socket, the ready lines, and a signal in the middle of a request."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -109,3 +110,22 @@ def test_addresses_that_work_from_here() -> None:
 def test_an_address_that_is_not_ours(host: str) -> None:
     with pytest.raises(PortError, match=f"cannot listen on {host}:1"):
         _bind(host, 1)
+
+
+async def _no_delay_of_an_accepted_connection() -> int:
+    accepted = asyncio.get_running_loop().create_future()
+
+    async def visit(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with _bind("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(visit, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            value: int = await accepted
+            writer.close()
+    return value
+
+
+def test_the_body_of_an_answer_does_not_wait_for_an_acknowledgement_of_its_head() -> None:
+    assert asyncio.run(_no_delay_of_an_accepted_connection())
