@@ -128,7 +128,7 @@ def embed_jobs(pipeline: Pipeline, jobs: Sequence[EmbedJob]) -> list[Embedded | 
     windows = [job for job in jobs if isinstance(job, WindowJob)]
     if not windows:
         return [*_embed_texts(pipeline, [job for job in jobs if isinstance(job, TextsJob)])]
-    embeddings = pipeline.embed_audio(np.stack([job.window for job in windows]))
+    embeddings = pipeline.embed_audio([job.window for job in windows])
     for job, row in zip(windows, embeddings, strict=True):
         job.clip.rows[job.index] = row
     complete = [job.last and len(job.clip.rows) == job.index + 1 for job in windows]

@@ -4,7 +4,7 @@ Windows → CLAP → bridge → decoder, in numpy on both sides; no tensor leave
 calls: calls are not meant to overlap.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,18 +148,20 @@ class Pipeline:
         }
 
     @torch.inference_mode()
-    def embed_audio(self, windows: Float32[np.ndarray, "windows samples"]) -> Float32[np.ndarray, "windows dim"]:
+    def embed_audio(self, windows: Iterable[Float32[np.ndarray, " samples"]]) -> Float32[np.ndarray, "windows dim"]:
         """Embed windows of `WINDOW_SAMPLES` with CLAP, unbridged; unit length.
 
         Raises:
             ValueError: the windows have another length.
             DeviceMemoryError: they are too many.
         """
-        if windows.shape[1] != WINDOW_SAMPLES:
-            raise ValueError(f"windows of {windows.shape[1]} samples; they have {WINDOW_SAMPLES}")
-        passes = _passes(len(windows), self.max_windows)
+        rows = list(windows)
+        if any(row.shape != (WINDOW_SAMPLES,) for row in rows):
+            raise ValueError(f"windows of {', '.join(str(len(row)) for row in rows)} samples; they have {WINDOW_SAMPLES}")
         with memory_errors(self._device):
-            return self._joined([self._clap.embed_audio(self._tensor(windows[part])) for part in passes])
+            # Stacked a pass at a time: a copy of a large batch costs as much as a good deal of the work on it.
+            passes = (torch.from_numpy(np.stack(rows[part])) for part in _passes(len(rows), self.max_windows))
+            return self._joined([self._clap.embed_audio(stacked.to(self._device)) for stacked in passes])
 
     @torch.inference_mode()
     def bridge(self, embeddings: Float32[np.ndarray, "batch dim"], seeds: Sequence[int]) -> Float32[np.ndarray, "batch dim"]:

@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,8 +79,9 @@ class FakePipeline(Pipeline):
     def warm_up(self) -> None:
         self.warm = True
 
-    def embed_audio(self, windows: _Rows) -> _Rows:
+    def embed_audio(self, windows: Iterable[np.ndarray]) -> _Rows:
         self._enter()
+        windows = np.stack(list(windows))
         self.embedded.append(len(windows))
         levels = np.sqrt((windows.reshape(len(windows), DIM, -1) ** 2).mean(axis=2)) + np.linspace(0.01, 0.02, DIM)
         return _unit(levels)
