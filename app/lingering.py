@@ -1,8 +1,8 @@
 """LingeringMiddleware: lets a client that is refused while it still sends read why.
 
 A server that closes a connection while bytes of the request are unread resets it, and the client loses the answer with the
-rest (RFC 9112, section 9.6). uvicorn reads on by itself where the connection is kept alive; where it is to be closed, the
-end of the answer is held back here until the request has ended, or for a while.
+rest (RFC 9112, section 9.6). uvicorn closes after the answer where the client asks for that, and whenever it shuts down; so
+the end of an early answer is held back here until the request has ended, or for a while.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class LingeringMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request; the end of its answer comes after the end of its body."""
-        if scope["type"] != "http" or not _closes(scope):
+        if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
         request_ended = end_held_back = False
@@ -52,8 +52,6 @@ class LingeringMiddleware:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _closes(scope: Scope) -> bool:
-    """Whether the connection of a request with a body is closed after the answer."""
+def _has_body(scope: Scope) -> bool:
     headers = Headers(scope=scope)
-    has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-    return has_body and (scope.get("http_version") == "1.0" or "close" in headers.get("connection", "").lower())
+    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"

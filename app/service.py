@@ -18,7 +18,7 @@ from app.logs import Trace
 from app.metrics import Metrics
 from app.pace import Pace
 from app.settings import ServiceSettings
-from app.stage import ItemExpiredError, QueueFullError
+from app.stage import ItemExpiredError, QueueFullError, StageClosedError
 from app.ticket import Ticket
 from models.artifact import EMBEDDED_ARTIFACT
 from models.pipeline import Pipeline
@@ -74,6 +74,8 @@ class Service:
         self._empty = asyncio.Event()
         self._empty.set()
         self._drained: asyncio.Task[None] | None = None
+        self._deadlines = set[asyncio.Timeout]()
+        self._closed = False
         self.metrics.watch_in_flight(lambda: self.in_flight)
 
     async def start(self) -> None:
@@ -137,14 +139,18 @@ class Service:
         late = RequestTimeoutError(f"no answer within {limit_s:g} s")
         try:
             async with asyncio.timeout(limit_s - trace.total_s) as deadline:
+                self._deadlines.add(deadline)
                 yield admission
         except TimeoutError as error:
             if not deadline.expired():
                 raise
+            if self._closed:
+                raise StageClosedError("the service stopped before the answer was ready") from error
             raise late from error
         except ItemExpiredError as error:
             raise late from error
         finally:
+            self._deadlines.discard(deadline)
             admission.give_back()
 
     def change_in_flight(self, change: int) -> None:
@@ -170,6 +176,11 @@ class Service:
             _log.warning("%d files had no answer within drain_timeout_s", self.in_flight)
         if self.engine is not None:
             await asyncio.to_thread(self.engine.close)
+        # What is not in the engine, an upload for one, ends too; else uvicorn would cancel it without an answer.
+        self._closed = True
+        for deadline in self._deadlines:
+            if not deadline.expired():
+                deadline.reschedule(asyncio.get_running_loop().time())
 
 
 def service_of(request: Request) -> Service:

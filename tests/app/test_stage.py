@@ -1,56 +1,36 @@
-"""Stage: batches by cost and key, failures that stay with their item, cancelling, closing, a runner that outlives all."""
+"""Stage: batches by cost, key and flow; fairness; waiting for more, or for the device; places in the queue."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from app.stage import Answer, BatchReport, QueueFullError, Stage, StageClosedError
+import app.stage
+from app.stage import QueueFullError
 from tests.app.fakes import WAIT_S
-
-Item = tuple[str, int]
-"""Key and cost."""
-
-
-class Held:
-    """A stage that runs a batch when it is told to, and remembers its batches."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.batches: list[list[Item]] = []
-        self.reports: list[BatchReport] = []
-        self.failing: Callable[[Sequence[Item]], None] = lambda _: None
-        self.free = threading.Event()
-        self.running = threading.Event()
-        bounds = {"queue_capacity": 100, "max_batch_cost": 4, "on_batch": self.reports.append} | settings
-        self.stage = Stage[Item, str]("test", self._run, cost_of=lambda item: item[1], key_of=lambda item: item[0], **bounds)
-
-    def _run(self, items: Sequence[Item]) -> list[str]:
-        self.batches.append(list(items))
-        self.running.set()
-        assert self.free.wait(WAIT_S)
-        self.failing(items)
-        return [f"{key}{cost}" for key, cost in items]
-
-    def hold(self) -> "Future[Answer[str]]":
-        """Have an item running, so that what comes next queues up."""
-        self.stage.start()
-        future = self.stage.submit(("first", 1))
-        assert self.running.wait(WAIT_S)
-        return future
+from tests.app.held_stage import Clock, Held, Item, values
 
 
 @pytest.fixture
 def held() -> Iterator[Held]:
     held = Held()
     yield held
-    held.free.set()
-    held.stage.close(WAIT_S)
+    held.end()
 
 
-def _values(futures: Sequence["Future[Answer[str]]"]) -> list[str]:
-    return [future.result(WAIT_S).value for future in futures]
+@pytest.fixture
+def equals() -> Iterator[Held]:
+    """Its items cost 1 and may share a batch: name and number."""
+    held = Held(cost_of=lambda _: 1, key_of=lambda _: None, queue_capacity=200)
+    yield held
+    held.end()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(app.stage, "time", clock)
+    return clock
 
 
 def test_a_lone_item_runs_at_once(held: Held) -> None:
@@ -66,10 +46,10 @@ def test_what_queued_up_is_the_next_batch(held: Held) -> None:
     first = held.hold()
     futures = [held.stage.submit(("a", 1)) for _ in range(3)]
     held.free.set()
-    assert _values([first, *futures]) == ["first1", "a1", "a1", "a1"]
+    assert values([first, *futures]) == ["first1", "a1", "a1", "a1"]
     assert [len(batch) for batch in held.batches] == [1, 3]
-    held.stage.close(WAIT_S)
-    assert [(report.size, report.cost, report.failed) for report in held.reports] == [(1, 1, False), (3, 3, False)]
+    assert held.recorder.told() == [(1, 1, "ok"), (3, 3, "ok")]
+    assert {report.stage for report in held.recorder.reports} == {"test"}
 
 
 def test_a_batch_keeps_to_key_cost_and_order(held: Held) -> None:
@@ -77,8 +57,103 @@ def test_a_batch_keeps_to_key_cost_and_order(held: Held) -> None:
     items = [("a", 2), ("b", 1), ("a", 2), ("a", 1), ("b", 9), ("b", 1)]
     futures = held.stage.submit_all(items)
     held.free.set()
-    assert _values(futures) == [f"{key}{cost}" for key, cost in items]
+    assert values(futures) == [f"{key}{cost}" for key, cost in items]
     assert held.batches[1:] == [[("a", 2), ("a", 2)], [("b", 1)], [("a", 1)], [("b", 9)], [("b", 1)]]
+
+
+def test_single_items_are_in_the_batch_after_they_came_however_much_waits(equals: Held) -> None:
+    singles: list[Item] = [("single", number) for number in range(3)]
+    equals.hold()
+    big = equals.stage.submit_all([("big", number) for number in range(100)], flow="big")
+    early = [equals.stage.submit(item) for item in singles]
+    late = []
+
+    def come_late(_: Sequence[Item]) -> None:
+        if len(equals.batches) == 10:
+            late.extend(equals.stage.submit(item) for item in singles)
+
+    equals.on_run = come_late
+    equals.free.set()
+    values([*big, *early])
+    values(late)
+    assert set(singles) <= set(equals.batches[1])
+    assert set(singles) <= set(equals.batches[10])
+    assert [number for batch in equals.batches for name, number in batch if name == "big"] == list(range(100))
+
+
+def test_a_flow_that_trickles_in_gets_no_more_than_its_share(equals: Held) -> None:
+    def trickle_on(items: Sequence[Item]) -> None:
+        name, number = items[0]
+        if name == "trickle" and number < 30:
+            equals.stage.submit(("trickle", number + 1), flow="trickle")
+
+    equals.stage.max_batch_cost = 1
+    equals.on_run = trickle_on
+    equals.hold()
+    big = equals.stage.submit_all([("big", number) for number in range(40)], flow="big")
+    equals.stage.submit(("trickle", 0), flow="trickle")
+    equals.free.set()
+    values(big)
+    names = [batch[0][0] for batch in equals.batches[1:]]
+    for served in range(2, 40):
+        assert abs(names[:served].count("trickle") - served / 2) <= 1
+
+
+def test_single_items_that_keep_coming_do_not_starve_a_flow(equals: Held) -> None:
+    def come_on(items: Sequence[Item]) -> None:
+        if len(equals.batches) < 100:
+            equals.stage.submit_all([("single", len(equals.batches))])
+
+    equals.stage.max_batch_cost = 1
+    equals.on_run = come_on
+    equals.hold()
+    big = equals.stage.submit_all([("big", number) for number in range(10)], flow="big")
+    equals.free.set()
+    values(big)
+    names = [batch[0][0] for batch in equals.batches]
+    assert names[:50].count("big") >= 5
+
+
+def test_a_stage_may_wait_for_more_until_the_budget_is_full() -> None:
+    held = Held(max_wait_s=10 * WAIT_S)
+    held.free.set()
+    held.stage.start()
+    first = held.stage.submit_all([("a", 1), ("a", 1)])
+    second = held.stage.submit(("a", 2))
+    assert values([*first, second]) == ["a1", "a1", "a2"]
+    assert [sorted(batch) for batch in held.batches] == [[("a", 1), ("a", 1), ("a", 2)]]
+    assert held.stage.close(WAIT_S)
+
+
+def test_closing_ends_the_wait_for_more() -> None:
+    held = Held(max_wait_s=10 * WAIT_S)
+    held.free.set()
+    held.stage.start()
+    future = held.stage.submit(("a", 1))
+    assert held.stage.close(WAIT_S)
+    assert values([future]) == ["a1"]
+
+
+def test_the_wait_for_more_ends_by_itself() -> None:
+    held = Held(max_wait_s=0.05)
+    held.free.set()
+    held.stage.start()
+    assert held.stage.submit(("a", 1)).result(WAIT_S).queue_s > 0.04
+    assert held.stage.close(WAIT_S)
+
+
+def test_the_wait_for_more_counts_from_the_first_item(clock: Clock) -> None:
+    held = Held(max_wait_s=10 * WAIT_S)
+    held.free.set()
+    first = held.stage.submit(("a", 1))
+    clock.now_s += 10 * WAIT_S
+    second = held.stage.submit(("a", 1))
+    held.stage.start()
+    assert values([first, second]) == ["a1", "a1"]
+    assert held.batches == [[("a", 1), ("a", 1)]]
+    assert first.result().queue_s == 10 * WAIT_S
+    assert second.result().queue_s == 0
+    assert held.stage.close(WAIT_S)
 
 
 def test_a_full_queue_takes_all_or_none(held: Held) -> None:
@@ -92,130 +167,6 @@ def test_a_full_queue_takes_all_or_none(held: Held) -> None:
     assert held.stage.queued_cost == 3
 
 
-def test_only_the_poisoned_item_fails(held: Held) -> None:
-    def fail(items: Sequence[Item]) -> None:
-        if any(key_cost == ("a", 2) for key_cost in items):
-            raise ValueError("poison")
-
-    held.failing = fail
-    held.hold()
-    futures = held.stage.submit_all([("a", 1), ("a", 2), ("a", 1)])
-    held.free.set()
-    assert _values([futures[0], futures[2]]) == ["a1", "a1"]
-    with pytest.raises(ValueError, match="poison"):
-        futures[1].result(WAIT_S)
-    assert _values([held.stage.submit(("b", 1))]) == ["b1"]
-    held.stage.close(WAIT_S)
-    assert [(report.size, report.failed) for report in held.reports[1:5]] == [(3, True), (1, False), (1, True), (1, False)]
-
-
-def test_a_wrong_number_of_answers_is_an_error() -> None:
-    stage = Stage[int, int](
-        "odd", lambda _: [], cost_of=lambda _: 1, key_of=lambda _: None, queue_capacity=9, max_batch_cost=9
-    )
-    stage.start()
-    with pytest.raises(RuntimeError, match="made 0 answers for 1 items"):
-        stage.submit(1).result(WAIT_S)
-    assert stage.alive
-    assert stage.close(WAIT_S)
-
-
-def test_a_cancelled_item_frees_its_place_and_is_never_run(held: Held) -> None:
-    held.stage.queue_capacity = 2
-    held.hold()
-    first, second = held.stage.submit_all([("a", 1), ("a", 1)])
-    assert first.cancel()
-    assert held.stage.queued_cost == 1
-    third = held.stage.submit(("a", 1))
-    held.free.set()
-    assert _values([second, third]) == ["a1", "a1"]
-    assert held.batches[1:] == [[("a", 1), ("a", 1)]]
-
-
-def test_all_items_cancelled_is_no_batch(held: Held) -> None:
-    held.hold()
-    assert all(future.cancel() for future in held.stage.submit_all([("a", 1), ("b", 1)]))
-    held.free.set()
-    assert _values([held.stage.submit(("c", 1))]) == ["c1"]
-    assert held.batches == [[("first", 1)], [("c", 1)]]
-
-
-def test_an_item_that_runs_cannot_be_cancelled(held: Held) -> None:
-    future = held.hold()
-    assert not future.cancel()
-    held.free.set()
-    assert future.result(WAIT_S).value == "first1"
-
-
-def test_close_runs_what_waits(held: Held) -> None:
-    held.hold()
-    futures = held.stage.submit_all([("a", 1), ("b", 1)])
-    held.free.set()
-    assert held.stage.close(WAIT_S)
-    assert _values(futures) == ["a1", "b1"]
-    assert not held.stage.alive
-    with pytest.raises(StageClosedError, match="closed"):
-        held.stage.submit(("a", 1))
-
-
-def test_close_leaves_nobody_waiting(held: Held) -> None:
-    running = held.hold()
-    cancelled, waiting = held.stage.submit_all([("a", 1), ("b", 1)])
-    cancelled.cancel()
-    assert not held.stage.close(0.0)
-    for future in (running, waiting):
-        with pytest.raises(StageClosedError, match="before this item was done"):
-            future.result(0)
-    with pytest.raises(CancelledError):
-        cancelled.result(0)
-
-
-def test_a_late_result_of_a_closed_stage_is_dropped(held: Held) -> None:
-    running = held.hold()
-    held.stage.close(0.0)
-    held.free.set()
-    held.stage._thread.join(WAIT_S)
-    assert isinstance(running.exception(0), StageClosedError)
-
-
-def test_a_stage_that_never_started_closes(held: Held) -> None:
-    future = held.stage.submit(("a", 1))
-    assert not held.stage.alive
-    assert not held.stage.close(0.0)
-    assert isinstance(future.exception(0), StageClosedError)
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_runner_that_dies_leaves_nobody_waiting(held: Held) -> None:
-    def die(_: Sequence[Item]) -> None:
-        raise SystemExit
-
-    held.failing = die
-    running = held.hold()
-    waiting = held.stage.submit(("b", 1))
-    held.free.set()
-    for future in (running, waiting):
-        with pytest.raises(StageClosedError, match="is gone"):
-            future.result(WAIT_S)
-    held.stage._thread.join(WAIT_S)
-    assert not held.stage.alive
-    with pytest.raises(StageClosedError, match="closed"):
-        held.stage.submit(("a", 1))
-    assert held.stage.close(WAIT_S)
-
-
-def test_a_failing_observer_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    def observe(_: BatchReport) -> None:
-        raise ValueError("observer")
-
-    held = Held(on_batch=observe)
-    held.free.set()
-    held.stage.start()
-    assert _values([held.stage.submit(("a", 1)), held.stage.submit(("a", 1))]) == ["a1", "a1"]
-    assert held.stage.close(WAIT_S)
-    assert "the observer of the test stage failed" in caplog.text
-
-
 def test_the_batch_is_formed_when_the_device_is_free() -> None:
     device = threading.Semaphore(0)
     held = Held(device=device)
@@ -224,6 +175,6 @@ def test_the_batch_is_formed_when_the_device_is_free() -> None:
     first = held.stage.submit(("a", 1))
     second = held.stage.submit(("a", 1))
     device.release()
-    assert _values([first, second]) == ["a1", "a1"]
+    assert values([first, second]) == ["a1", "a1"]
     assert held.batches == [[("a", 1), ("a", 1)]]
     assert held.stage.close(WAIT_S)
