@@ -28,6 +28,8 @@ from app.stage_observer import BatchReport, DropReason, Outcome, StageObserver
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+_Delivery = Callable[[], object]
+
 _log = logging.getLogger(__name__)
 
 
@@ -164,12 +166,16 @@ class Stage(Generic[In, Out]):
             if self._max_wait_s:
                 first_s = min(entry.submitted_s for entry in self._waiting)
                 self._wakeup.wait_for(self._enough_waits, first_s + self._max_wait_s - time.perf_counter())
+        deliveries: list[_Delivery] = []
         with self._device:
             with self._wakeup:
                 self._running = self._pull()
             if self._running:
-                self._run_batch(self._running, time.perf_counter())
-            self._running = []
+                self._run_batch(self._running, time.perf_counter(), deliveries)
+        # Only now: whoever gets an answer has work to do, in this interpreter, that must not keep the device idle.
+        for deliver in deliveries:
+            deliver()
+        self._running = []
         return True
 
     def _enough_waits(self) -> bool:
@@ -191,7 +197,10 @@ class Stage(Generic[In, Out]):
         self._waiting.serve(batch)
         return batch
 
-    def _run_batch(self, batch: list[Pending[In, Out]], pulled_s: float, *, last_try: bool = False) -> None:
+    def _run_batch(
+        self, batch: list[Pending[In, Out]], pulled_s: float, deliveries: list[_Delivery], *, last_try: bool = False
+    ) -> None:
+        """Call the stage's function, and again for parts of what fails; what to tell whom goes to `deliveries`."""
         outputs: Sequence[Out] = ()
         outcome: Outcome = "ok"
         error: Exception | None = None
@@ -206,29 +215,25 @@ class Stage(Generic[In, Out]):
                 outcome = "out_of_memory"
         self._batch_started_s, ended_s = math.inf, time.perf_counter()
         report = BatchReport(self.name, len(batch), sum(entry.cost for entry in batch), ended_s - started_s, outcome)
-        self._tell(partial(self._observer.on_batch, report))
-        if error is not None:
-            self._retry(batch, pulled_s, error, outcome, last_try=last_try)
-            return
-        for entry, output in zip(batch, outputs, strict=True):
-            entry.answer(output, pulled_s, ended_s)
+        deliveries.append(partial(self._tell, partial(self._observer.on_batch, report)))
+        if error is None:
+            pairs = zip(batch, outputs, strict=True)
+            deliveries += [partial(entry.answer, output, pulled_s, ended_s) for entry, output in pairs]
+        elif len(batch) == 1 and (outcome == "failed" or last_try):
+            deliveries.append(partial(batch[0].fail, error))
+        else:
+            for part in self._parts(batch, outcome):
+                self._run_batch(part, pulled_s, deliveries, last_try=len(batch) == 1)
 
-    def _retry(
-        self, batch: list[Pending[In, Out]], pulled_s: float, error: Exception, outcome: Outcome, *, last_try: bool
-    ) -> None:
-        """Run what failed again, in smaller parts; an item that failed alone fails."""
-        if outcome == "out_of_memory" and not last_try:
+    def _parts(self, batch: list[Pending[In, Out]], outcome: Outcome) -> list[list[Pending[In, Out]]]:
+        """In what parts to run again what failed; memory that a lone item lacked may have been a neighbour's."""
+        if outcome == "out_of_memory":
             cost = sum(entry.cost for entry in batch)
             self.max_batch_cost = max(1, min(self.max_batch_cost, cost) // 2)
             _log.warning("out of memory in the %s stage: batches cost at most %d from now", self.name, self.max_batch_cost)
             half = math.ceil(len(batch) / 2)
-            for part in filter(None, (batch[:half], batch[half:])):
-                self._run_batch(part, pulled_s, last_try=len(batch) == 1)
-        elif len(batch) > 1:
-            for entry in batch:
-                self._run_batch([entry], pulled_s)
-        else:
-            batch[0].fail(error)
+            return [part for part in (batch[:half], batch[half:]) if part]
+        return [[entry] for entry in batch]
 
     def _sweep(self) -> None:
         """Drop the items that nobody waits for and those that are too late, so that they free their places at once."""

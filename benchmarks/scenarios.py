@@ -129,6 +129,10 @@ async def lone(bench: Bench) -> float:
     p50_ms, p99_ms = percentile(run.latencies_ms(), 50), percentile(run.latencies_ms(), 99)
     results.points.append(LoadPoint("service", 0.0, p50_ms, p99_ms, run.stages_ms()))
     results.add("lone request: p50", p50_ms, "ms")
+    async with connected(bench.plain.url, ()) as client:
+        plain = bench.note("lone, plain", await closed_loop(client, bench.shorts, 1, plan.warm_s / 2, plan.lone_s))
+    plain_ms = percentile(plain.latencies_ms(), 50)
+    results.add("lone request: p50 − plain handler's", p50_ms - plain_ms, "ms", Target(high=3))
     if bench.law is not None:
         results.add("lone request: p50 − the law's time", p50_ms - bench.law.lone_ms, "ms", Target(high=3))
         return p50_ms - bench.law.lone_ms
