@@ -36,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_serve(commands)
     _add_caption(commands)
     if arguments[:1] not in (["serve"], ["caption"]):
-        from models.training.commands import add_commands
+        from models.training.commands import add_commands, joined_words
 
         add_commands(commands)
+        arguments = joined_words(arguments)
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)

@@ -9,6 +9,11 @@ embedding of a frozen encoder, the network is three residual MLP blocks, and the
 loss and a topology loss. Schedule, formulae, weights and sampling are our reconstruction.
 
 Four ideas, each in its own file: `denoiser` (the network), `schedule` (how much noise at which step), `loss` and
-`sampler`; `diffusion_link` puts them together. `identity`, `mean_shift` and `ridge` are the controls behind the same
-`interface`.
+`sampler`; `diffusion_link` puts them together. The bridges that it is compared with stand behind the same `interface`:
+
+- `identity`, `mean_shift`, `ridge`, `mlp_regression`: controls;
+- `c3`, `text_memory`, `realign`: the field's ways without training;
+- `diffusion_bridge`, `conditional_prior`: diffusion without the paper's losses.
+
+`learned` is what those with a network share.
 """

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class FrozenConfig(BaseModel):
@@ -37,6 +38,16 @@ class Bridge(nn.Module):
     @abstractmethod
     def forward(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Bridge unit audio embeddings; row i draws its noise from seeds[i] alone, the same alone or in a batch."""
+
+    def text_side(
+        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"] | None = None
+    ) -> Float[Tensor, "rows dim"]:
+        """The texts as this bridge's output is to be compared with, and, noised, as a decoder is to be trained on them.
+
+        normalise(t + ε), the noise of CapDec (Nukrai et al. 2022, arXiv 2211.00575), in CLAP's own text space; a bridge
+        whose output lies elsewhere says where.
+        """
+        return functional.normalize(text_embeddings if noise is None else text_embeddings + noise, dim=1)
 
     def __call__(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Check that there is one seed for each row, then bridge.

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
+from torch.nn import functional
 
 from models.bridge.interface import FrozenConfig
 from models.bridge.loss import Denoise
@@ -61,16 +62,22 @@ def sampling_steps(start_step: int, num_sampling_steps: int) -> list[int]:
 
 @torch.no_grad()
 def sample(
-    denoise: Denoise, schedule: CosineSchedule, config: SamplingConfig, z_start: Float[Tensor, "batch dim"]
+    denoise: Denoise,
+    schedule: CosineSchedule,
+    config: SamplingConfig,
+    z_start: Float[Tensor, "batch dim"],
+    norm: Float[Tensor, ""] | None = None,
 ) -> Float[Tensor, "batch dim"]:
     """Walk from z_k0 to z_0.
 
     At each step ε̂ = (z_k - sqrt(ᾱ_k) ẑ_0) / sqrt(1 - ᾱ_k), and z_j = sqrt(ᾱ_j) ẑ_0 + sqrt(1 - ᾱ_j) ε̂ for the next
-    step j < k.
+    step j < k. With `norm`, z_k is brought to that norm before each step (Lee et al., CVPR 2025).
     """
     z = z_start
     steps = sampling_steps(config.start_step, config.num_sampling_steps)
     for k, j in pairwise(steps):
+        if norm is not None:
+            z = norm * functional.normalize(z, dim=1)
         predicted = denoise(z, torch.full((len(z),), k, dtype=torch.int64, device=z.device))
         alpha_bar_k, alpha_bar_j = schedule.alpha_bar[k], schedule.alpha_bar[j]
         noise = (z - alpha_bar_k.sqrt() * predicted) / (1 - alpha_bar_k).sqrt()

@@ -44,6 +44,11 @@ class CosineSchedule(nn.Module):
         alpha_bar = self.alpha_bar[k].unsqueeze(1)
         return alpha_bar.sqrt() * z_0 + (1 - alpha_bar).sqrt() * noise
 
+    def signal_to_noise(self, k: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """ᾱ_k / (1 - ᾱ_k) of each step, from 1 to T."""
+        alpha_bar = self.alpha_bar[k]
+        return alpha_bar / (1 - alpha_bar)
+
     def start_step_for_cosine(self, cosine: float) -> int:
         """Step from 1 to T where sqrt(ᾱ_k) is nearest to `cosine`.
 

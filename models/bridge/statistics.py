@@ -26,9 +26,13 @@ class EmbeddingStatistics(nn.Module):
         self.register_buffer("scale", torch.tensor(math.sqrt(dim)))
 
     @classmethod
-    def fit(cls, audio: Float[Tensor, "pairs dim"], text: Float[Tensor, "pairs dim"]) -> "EmbeddingStatistics":
-        """Measure the means of the unit vectors of both modalities."""
+    def fit(
+        cls, audio: Float[Tensor, "pairs dim"], text: Float[Tensor, "pairs dim"], scale: float | None = None
+    ) -> "EmbeddingStatistics":
+        """Measure the means of the unit vectors of both modalities; s = sqrt(dim) unless given."""
         statistics = cls(audio.shape[1])
+        if scale is not None:
+            statistics.scale.fill_(scale)
         statistics.audio_mean.copy_(mean_unit_vector(audio))
         statistics.text_mean.copy_(mean_unit_vector(text))
         return statistics

@@ -8,7 +8,7 @@ Centroids: Liang et al. 2022, "Mind the Gap". Fréchet distance: Heusel et al. 2
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,20 +71,21 @@ def measure_gap(audio: Callable[[int], Embeddings], texts: Embeddings, seeds: Se
         halves = _halves(len(text), seed)
         as_is.append(_figures(clip, text) | {"probe_accuracy": probe_accuracy(clip, text, halves)})
         # Centred by all pairs, a test half would lie on the other side of the origin than the fitted one: below chance.
-        for_probe = (_centred(clip, halves[0]), _centred(text, halves[0]))
-        everything = torch.arange(len(text))
-        figures = _figures(_centred(clip, everything), _centred(text, everything))
+        for_probe = (seen_from_mean(clip, halves[0]), seen_from_mean(text, halves[0]))
+        figures = _figures(seen_from_mean(clip), seen_from_mean(text))
         centred.append(figures | {"probe_accuracy": probe_accuracy(*for_probe, halves)})
-    return GapScores(as_is=_spread(as_is), centred=_spread(centred))
+    return GapScores(as_is=GapFigures(**spreads(as_is)), centred=GapFigures(**spreads(centred)))
 
 
 def _unit(embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
     return functional.normalize(embeddings, dim=1)
 
 
-def _centred(embeddings: Float[Tensor, "rows dim"], rows: Int[Tensor, " some"]) -> Float[Tensor, "rows dim"]:
-    """Unit directions as seen from the mean of some of the rows."""
-    return _unit(embeddings - embeddings[rows].mean(dim=0))
+def seen_from_mean(
+    embeddings: Float[Tensor, "rows dim"], rows: Int[Tensor, " some"] | None = None
+) -> Float[Tensor, "rows dim"]:
+    """Unit directions of unit embeddings as seen from the mean of all, or of some, of the rows."""
+    return _unit(embeddings - (embeddings if rows is None else embeddings[rows]).mean(dim=0))
 
 
 def _halves(count: int, seed: int) -> tuple[Int[Tensor, " fitted"], Int[Tensor, " held_out"]]:
@@ -92,14 +93,13 @@ def _halves(count: int, seed: int) -> tuple[Int[Tensor, " fitted"], Int[Tensor, 
     return order[: count // 2], order[count // 2 :]
 
 
-def _spread(runs: Sequence[dict[str, float]]) -> GapFigures:
-    columns = {name: [run[name] for run in runs] for name in GapFigures.model_fields}
-    return GapFigures(
-        **{
-            name: Spread(mean=statistics.fmean(values), sd=statistics.stdev(values) if len(values) > 1 else 0.0)
-            for name, values in columns.items()
-        }
-    )
+def spreads(runs: Sequence[Mapping[str, float]]) -> dict[str, Spread]:
+    """Mean and standard deviation of each figure; that of a single run is 0."""
+    columns = {name: [run[name] for run in runs] for name in runs[0]}
+    return {
+        name: Spread(mean=statistics.fmean(values), sd=statistics.stdev(values) if len(values) > 1 else 0.0)
+        for name, values in columns.items()
+    }
 
 
 def _figures(audio: Float[Tensor, "pairs dim"], text: Float[Tensor, "pairs dim"]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The training commands: corpus, train-clap, embed, train-bridge, train-decoder, evaluate, export.
+"""The training commands: corpus, train-clap, embed, train-bridge, train-decoder, evaluate, evaluate gap, export.
 
 Each takes a recipe and runs one stage in its work directory. `app.cli` adds them to the program. The stages are imported
 when a command runs: nothing that serves or captions should wait for, or hold, what only training needs.
@@ -6,7 +6,7 @@ when a command runs: nothing that serves or captions should wait for, or hold, w
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -38,8 +38,20 @@ def add_commands(subparsers: Subparsers) -> None:
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
         if name == "evaluate":
             parser.add_argument("--artifact", type=Path, metavar="DIR", help="what to measure (DIR/artifact of --work)")
+        if name in ("evaluate", "evaluate gap"):
             parser.add_argument("--split", choices=("validation", "test"), help="instead of the recipe's")
+        if name == "evaluate gap":
+            parser.add_argument("--seeds", type=int, metavar="N", help="only the first N of the recipe's (all)")
         parser.set_defaults(run=_reporting(name, run))
+
+
+def joined_words(arguments: Sequence[str]) -> list[str]:
+    """Join the words of a command that has two, as in `evaluate gap RECIPE.toml`, into the one that argparse knows.
+
+    An optional word before the recipe would be simpler, but argparse takes the recipe for it as soon as a flag comes first.
+    """
+    command = " ".join(arguments[:2])
+    return [command, *arguments[2:]] if command in _COMMANDS else list(arguments)
 
 
 def work_directory(arguments: argparse.Namespace) -> Path:
@@ -140,6 +152,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         (work / "evaluation" / MEASURED_FILE).write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")
 
 
+def _evaluate_gap(arguments: argparse.Namespace) -> None:
+    from models.evaluation.compare_gap import compare_gap
+    from models.training.recipe import missing_section, read_recipe
+
+    recipe = read_recipe(arguments.recipe)
+    if recipe.comparison is None:
+        raise missing_section("comparison")
+    split = arguments.split or recipe.evaluate.split
+    compare_gap(recipe.comparison.first_seeds(arguments.seeds), work_directory(arguments), arguments.device, split)
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from models.training.bank import read_sounds
     from models.training.export import export
@@ -160,5 +183,6 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
     "train-bridge": (_train_bridge, "train the bridge from audio to text embeddings"),
     "train-decoder": (_train_decoder, "train the language model that writes captions for embeddings"),
     "evaluate": (_evaluate, "measure an artifact on recordings and scenes that no training saw"),
+    "evaluate gap": (_evaluate_gap, "train every bridge of a comparison and measure the modality gap behind each"),
     "export": (_export, "put what was trained together as an artifact, with what was measured of it"),
 }

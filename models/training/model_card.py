@@ -77,6 +77,11 @@ def _trained(manifest: ArtifactManifest, networks: Mapping[str, Mapping[str, Any
             "- Diffusion-Link is after Nam et al. 2025 (arXiv 2510.11330); its formulae here are this project's "
             "reconstruction from the abstract."
         )
+    if bridge == "c3":
+        lines.append(
+            "- The bridge's output does not lie in CLAP's text space, but in that of texts seen from their mean: it cannot "
+            "be searched with plain CLAP text embeddings."
+        )
     lines.append(
         "- Every setting is in `artifact.json` under `recipe`; it was exported by the code at "
         f"`{manifest.code_revision}` on {manifest.created:%Y-%m-%d}."

@@ -1,19 +1,22 @@
 """The recipe of a training: one TOML file with a section a stage, refused if it holds anything unknown.
 
-Each section is defined beside the stage that it steers; this module only puts them together.
+Each section is defined beside the stage that it steers; this module only puts them together. A recipe can name another
+one beside it as its `base`: the sections that it lacks are that one's.
 """
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import RecipeError, validation_faults
+from models.evaluation.comparison import ComparisonRecipe
 from models.evaluation.settings import EvaluateRecipe
+from models.training.bridge_recipe import BridgeRecipe
 from models.training.corpus import CorpusRecipe
 from models.training.embed import EmbedRecipe
 from models.training.export import ExportRecipe
-from models.training.train_bridge import BridgeRecipe
 from models.training.train_clap import ClapRecipe
 from models.training.train_decoder import DecoderRecipe
 
@@ -30,6 +33,7 @@ class Recipe(BaseModel):
     bridge: BridgeRecipe | None = None
     decoder: DecoderRecipe | None = None
     evaluate: EvaluateRecipe = EvaluateRecipe()
+    comparison: ComparisonRecipe | None = None
     export: ExportRecipe | None = None
 
 
@@ -44,13 +48,26 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: the file cannot be read, is not TOML, or holds a wrong or unknown setting; the message names it.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+    content = _read_toml(path)
+    if "base" in content:
+        content = _read_toml(_base(path, content.pop("base"))) | content
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{path}: {'; '.join(validation_faults(error))}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+
+
+def _base(path: Path, name: object) -> Path:
+    """The recipe that `path` names as its base, in the same folder."""
+    if not isinstance(name, str) or Path(name).name != name:
+        raise RecipeError(f"{path}: base: {name!r} is not the name of a recipe beside this one")
+    return path.with_name(name)

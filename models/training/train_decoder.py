@@ -1,8 +1,8 @@
 """train-decoder: a small language model from scratch that writes captions for text-space embeddings.
 
 Reads embeddings/ and bridge/model, writes decoder/model. Each row of a batch is either the noised text embedding of the
-caption that is to be written (CapDec, Nukrai et al. 2022, arXiv 2211.00575: zero-shot, no audio is seen), or the bridged
-audio embedding of its scene (supervised); the recipe says how often which.
+caption that is to be written (CapDec, Nukrai et al. 2022, arXiv 2211.00575: zero-shot, no audio is seen), on the side
+where the bridge brings audio to, or the bridged audio embedding of its scene (supervised); the recipe says how often which.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
-from torch.nn import functional
 
 from models.bridge.interface import Bridge
 from models.bridge.store import load_bridge
@@ -119,6 +118,7 @@ class DecoderTrainer:
     ) -> None:
         """Bridge all scenes of `pairs` once, and build an untrained decoder for their captions and those of `texts`."""
         self.recipe, self.pairs, self.texts, self.validation, self.device = recipe, pairs, texts, validation, device
+        self.bridge = bridge
         self.bridged = _bridge_all(bridge, pairs.audio, device)
         self.bridged_validation = _bridge_all(bridge, validation.audio, device)
         tokenizer = train_tokenizer([*pairs.captions, *texts.captions], recipe.vocab_size)
@@ -147,8 +147,9 @@ class DecoderTrainer:
         rows = self.texts.draw_captions(told, generator)
         text = self.texts.text[rows]
         noise = self.recipe.noise_variance**0.5 * torch.randn(text.shape, generator=generator)
+        told_embeddings = self.bridge.text_side(text.to(self.device), noise.to(self.device)).cpu()
         heard = torch.rand(count, 1, generator=generator) < self.recipe.inputs.bridged_share
-        embeddings = torch.where(heard, self.bridged[scenes], functional.normalize(text + noise, dim=1))
+        embeddings = torch.where(heard, self.bridged[scenes], told_embeddings)
         choices = zip(heard.squeeze(1).tolist(), captions, rows.tolist(), strict=True)
         return embeddings, [self.pairs.captions[i] if bridged else self.texts.captions[j] for bridged, i, j in choices]
 
@@ -160,7 +161,7 @@ class DecoderTrainer:
     def evaluate(self) -> Mapping[str, float]:
         """Loss of the first captions of unseen scenes: given their own text embeddings, and given the bridged audio."""
         return {
-            "validation_loss_text": self._validation_loss(self.validation.text),
+            "validation_loss_text": self._validation_loss(self.bridge.text_side(self.validation.text.to(self.device))),
             "validation_loss_bridged": self._validation_loss(self.bridged_validation),
         }
 

@@ -129,6 +129,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "train-bridge",
         "train-decoder",
         "evaluate",
+        "evaluate gap",
         "export",
     ):
         assert command in text
@@ -150,6 +151,12 @@ def test_training_commands_are_dispatched(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(commands, "add_commands", add_commands)
     assert cli.main(["embed"]) == 7
+
+
+def test_evaluate_and_evaluate_gap_are_two_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["evaluate"], ["evaluate", "gap"]):
+        assert cli.main([*words, str(tmp_path / "nothing.toml")]) == 1
+        assert capsys.readouterr().err.startswith(f"diffusion-link {' '.join(words)}: ")
 
 
 def test_serving_and_help_load_neither_training_nor_torch() -> None:

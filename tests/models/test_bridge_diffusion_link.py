@@ -62,7 +62,7 @@ def trained(pairs: Pairs) -> DiffusionLink:
     for _ in range(400):
         rows = torch.randint(len(pairs.audio), (96,), generator=generator)
         optimiser.zero_grad()
-        bridge.loss(pairs.audio[rows], pairs.text[rows], generator).total.backward()
+        torch.autograd.backward(bridge.losses(pairs.audio[rows], pairs.text[rows], generator)["loss"])
         optimiser.step()
     return bridge.eval()
 
@@ -135,7 +135,7 @@ def test_the_natural_start_step_follows_the_paired_cosine(pairs: Pairs) -> None:
 
 def test_the_loss_repeats_with_its_generator_and_reaches_the_weights(pairs: Pairs) -> None:
     bridge = _bridge(pairs)
-    first, again = (bridge.loss(pairs.audio, pairs.text, torch.Generator().manual_seed(3)).total for _ in range(2))
+    first, again = (bridge.losses(pairs.audio, pairs.text, torch.Generator().manual_seed(3))["loss"] for _ in range(2))
     assert torch.equal(first, again)
     first.backward()
     assert any(weight.grad is not None and bool(weight.grad.any()) for weight in bridge.parameters())

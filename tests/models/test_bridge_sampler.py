@@ -49,6 +49,20 @@ def test_noised_data_comes_back_as_data() -> None:
     assert torch.allclose(back.var(dim=0), _VARIANCE, rtol=0.15)
 
 
+def test_with_a_norm_the_vector_is_brought_to_it_before_each_step() -> None:
+    seen = []
+
+    def half(z_k: Tensor, k: Tensor) -> Tensor:
+        seen.append(z_k)
+        return z_k / 2
+
+    config = SamplingConfig(start_step=600, num_sampling_steps=4)
+    z_0 = sample(half, _SCHEDULE, config, torch.randn(6, 3), norm=torch.tensor(5.0))
+    assert len(seen) == 4
+    assert all(torch.allclose(z_k.norm(dim=1), torch.tensor(5.0)) for z_k in seen)
+    assert torch.allclose(z_0, seen[-1] / 2, atol=1e-6)
+
+
 def test_steps_are_even_and_end_at_zero() -> None:
     assert sampling_steps(600, 5) == [600, 480, 360, 240, 120, 0]
     assert sampling_steps(3, 3) == [3, 2, 1, 0]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +24,29 @@ def test_alpha_bar_is_equation_17_until_beta_is_bounded() -> None:
     alpha_bar = cosine_alpha_bar()
     assert all(float(alpha_bar[k]) == pytest.approx(f(k) / f(0), rel=1e-9) for k in range(1000))
     assert float(alpha_bar[1000] / alpha_bar[999]) == pytest.approx(0.001, rel=1e-9)
+
+
+def test_alpha_bar_is_that_of_diffusers_by_its_formula() -> None:
+    """Against `betas_for_alpha_bar` of diffusers ("squaredcos_cap_v2"), written again in numpy: β first, then products."""
+    edges = np.cos((np.linspace(0, 1, 1001) + 0.008) / 1.008 * np.pi / 2) ** 2
+    beta = np.minimum(1 - edges[1:] / edges[:-1], 0.999)
+    np.testing.assert_allclose(cosine_alpha_bar()[1:].numpy(), np.cumprod(1 - beta), rtol=1e-9)
+
+
+def test_alpha_bar_is_that_of_diffusers_itself() -> None:
+    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed; its formula is tested above")
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
+    # Its step i is our i + 1; it multiplies a thousand factors in float32. Its version 0.42 differs by 1.3e-5.
+    torch.testing.assert_close(CosineSchedule().alpha_bar[1:], scheduler.alphas_cumprod, rtol=1e-4, atol=1e-9)
+
+
+def test_signal_to_noise_is_one_where_both_are_equal() -> None:
+    schedule = CosineSchedule()
+    k = torch.tensor([1, 600, 1000])
+    alpha_bar = cosine_alpha_bar()[k]
+    assert torch.allclose(schedule.signal_to_noise(k).double(), alpha_bar / (1 - alpha_bar), rtol=5e-3)
+    half = int((schedule.alpha_bar - 0.5).abs().argmin())
+    assert float(schedule.signal_to_noise(torch.tensor([half]))) == pytest.approx(1.0, abs=0.01)
 
 
 def test_alpha_bar_falls_and_stays_above_zero() -> None:

@@ -21,6 +21,7 @@ def test_statistics_are_means_of_unit_vectors_and_a_norm() -> None:
     assert statistics.audio_mean.tolist() == [0.5, 0.5]
     assert statistics.text_mean.tolist() == [1.0, 0.0]
     assert float(statistics.scale) == pytest.approx(math.sqrt(2))
+    assert float(EmbeddingStatistics.fit(audio, text, 5.0).scale) == 5
     assert set(statistics.state_dict()) == {"audio_mean", "text_mean", "scale"}
 
 

@@ -3,35 +3,64 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from models.bridge.c3 import C3
+from models.bridge.conditional_prior import ConditionalPrior, ConditionalPriorConfig
 from models.bridge.denoiser import DenoiserConfig
+from models.bridge.diffusion_bridge import DiffusionBridge, DiffusionBridgeConfig
 from models.bridge.diffusion_link import DiffusionLink, DiffusionLinkConfig
 from models.bridge.identity import Identity
 from models.bridge.interface import Bridge
 from models.bridge.mean_shift import MeanShift
+from models.bridge.mlp_regression import MlpRegression, MlpRegressionConfig
+from models.bridge.realign import ReAlign
 from models.bridge.ridge import Ridge
 from models.bridge.sampler import SamplingConfig
 from models.bridge.statistics import EmbeddingStatistics
-from models.bridge.store import load_bridge, save_bridge
+from models.bridge.store import AnyBridgeConfig, load_bridge, save_bridge
+from models.bridge.text_memory import TextMemory
 from models.errors import ArtifactError
 
 _AUDIO = functional.normalize(torch.randn(10, 8, generator=torch.Generator().manual_seed(0)) + 0.5, dim=1)
 _TEXT = _AUDIO.flip(1)
 
 
+_NETWORK = DenoiserConfig(hidden_dim=16, timestep_dim=8)
+
+
 def _diffusion_link() -> DiffusionLink:
     config = DiffusionLinkConfig(
         dim=8,
-        denoiser=DenoiserConfig(hidden_dim=16, timestep_dim=8),
+        denoiser=_NETWORK,
         sampling=SamplingConfig(start_step=400, noise_scale=1.0),
     )
     bridge = DiffusionLink(config, EmbeddingStatistics.fit(_AUDIO, _TEXT))
+    _randomise(bridge)
+    return bridge
+
+
+def _mlp_regression() -> Bridge:
+    config = MlpRegressionConfig(dim=8, centred=False, denoiser=_NETWORK)
+    return _randomise(MlpRegression(config, EmbeddingStatistics.fit(_AUDIO, _TEXT)))
+
+
+def _diffusion_bridge() -> Bridge:
+    config = DiffusionBridgeConfig(dim=8, denoiser=_NETWORK)
+    return _randomise(DiffusionBridge(config, EmbeddingStatistics.fit(_AUDIO, _TEXT, 5.0)))
+
+
+def _conditional_prior() -> Bridge:
+    config = ConditionalPriorConfig(dim=8, denoiser=_NETWORK, num_sampling_steps=4)
+    return _randomise(ConditionalPrior(config, EmbeddingStatistics.fit(_AUDIO, _TEXT)))
+
+
+def _randomise(bridge: Bridge) -> Bridge:
     for weight in bridge.parameters():
         torch.nn.init.normal_(weight, std=0.1)
     return bridge.eval()
@@ -42,6 +71,12 @@ _BRIDGES: list[Callable[[], Bridge]] = [
     lambda: Identity.fit(_AUDIO, _TEXT),
     lambda: MeanShift.fit(_AUDIO, _TEXT),
     lambda: Ridge.fit(_AUDIO, _TEXT),
+    _mlp_regression,
+    _diffusion_bridge,
+    _conditional_prior,
+    lambda: C3.fit(_AUDIO, _TEXT),
+    lambda: TextMemory.fit(_AUDIO, _TEXT, temperature=0.3),
+    lambda: ReAlign.fit(_AUDIO, _TEXT),
 ]
 
 
@@ -61,6 +96,12 @@ def test_a_bridge_survives_the_disk(build: Callable[[], Bridge], tmp_path: Path)
     assert loaded.config == bridge.config
     assert not loaded.training
     assert torch.equal(loaded(_AUDIO, range(10)), bridge(_AUDIO, range(10)))
+    assert torch.equal(loaded.text_side(_TEXT), bridge.text_side(_TEXT))
+
+
+def test_every_kind_is_among_them() -> None:
+    kinds = {config.model_fields["kind"].default for config in get_args(get_args(AnyBridgeConfig)[0])}
+    assert {build().config.kind for build in _BRIDGES} == kinds
 
 
 def test_half_precision_spares_the_statistics(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from models.training import commands
-from models.training.commands import add_commands, work_directory
+from models.training.commands import add_commands, joined_words, work_directory
 
-_NAMES = ["corpus", "train-clap", "embed", "train-bridge", "train-decoder", "evaluate", "export"]
+_NAMES = ["corpus", "train-clap", "embed", "train-bridge", "train-decoder", "evaluate", "evaluate gap", "export"]
 _CORPUS = """
 [corpus]
 sounds = "{folder}/sounds.csv"
@@ -56,6 +56,15 @@ def test_only_an_evaluation_takes_an_artifact_and_a_split(capsys: pytest.Capture
     assert "encoder" in capsys.readouterr().err
 
 
+def test_two_words_are_one_command_and_a_recipe_is_none() -> None:
+    assert joined_words(["evaluate", "gap", "a.toml", "--seeds", "2"]) == ["evaluate gap", "a.toml", "--seeds", "2"]
+    for words in (["evaluate", "a.toml"], ["evaluate", "--work", "gap", "a.toml"], ["embed", "gap"], ["evaluate"], []):
+        assert joined_words(words) == words
+    arguments = _parse("evaluate gap", "--split", "validation", "--seeds", "2", "a.toml")
+    assert (arguments.split, arguments.seeds, arguments.recipe) == ("validation", 2, Path("a.toml"))
+    assert _parse("evaluate gap", "a.toml").seeds is None
+
+
 @pytest.mark.parametrize("name", _NAMES)
 def test_an_unreadable_recipe_is_one_line_and_status_1(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -68,7 +77,8 @@ def test_an_unreadable_recipe_is_one_line_and_status_1(
 
 
 @pytest.mark.parametrize(("name", "section"), [("train-clap", "clap"), ("train-bridge", "bridge"),
-                                               ("train-decoder", "decoder"), ("export", "export")])  # fmt: skip
+                                               ("train-decoder", "decoder"), ("evaluate gap", "comparison"),
+                                               ("export", "export")])  # fmt: skip
 def test_a_missing_section_is_named(
     name: str, section: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from models.artifact import verify_artifact
+from models.bridge.c3 import C3, C3Config
 from models.bridge.identity import Identity, IdentityConfig
+from models.bridge.statistics import EmbeddingStatistics
 from models.bridge.store import save_bridge
 from models.errors import ArtifactError, TrainingError
 from models.pipeline import Pipeline
@@ -102,6 +104,16 @@ def test_the_card_tells_people_what_they_need(work: Path) -> None:
         "## Limits",
     ):
         assert needed in card
+
+
+def test_the_card_warns_of_a_bridge_that_leaves_text_space(work: Path) -> None:
+    save_bridge(C3(C3Config(dim=TINY_DIM), EmbeddingStatistics(TINY_DIM)), work / "bridge" / "model")
+    begun = {"recipe": _RECIPE["decoder"], "bridge": fingerprint((work / "bridge" / "model").iterdir())}
+    (work / "decoder" / "model").rename(work / "parts" / "decoder")
+    shutil.rmtree(work / "decoder")
+    begin_stage(work / "decoder", begun, resume=False)
+    (work / "parts" / "decoder").rename(work / "decoder" / "model")
+    assert "does not lie in CLAP's text space" in (_export(work) / "README.md").read_text(encoding="utf-8")
 
 
 def test_figures_of_these_weights_come_with_the_second_export(work: Path) -> None:

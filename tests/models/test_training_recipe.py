@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from models.errors import RecipeError
+from models.training.bridge_recipe import DiffusionLinkRecipe, LearnedBridgeRecipe
 from models.training.recipe import read_recipe
-from models.training.train_bridge import DiffusionLinkRecipe
 
 _ROOT = Path(__file__).parents[2]
 _CORPUS = """
@@ -63,6 +63,35 @@ def test_what_is_wrong_is_named(tmp_path: Path, added: str, named: str) -> None:
     with pytest.raises(RecipeError, match=named) as caught:
         read_recipe(path)
     assert str(path) in str(caught.value)
+
+
+def test_sections_that_a_recipe_lacks_are_its_base_s(tmp_path: Path) -> None:
+    (tmp_path / "b.toml").write_text(_CORPUS + '[bridge]\nkind = "ridge"\n[evaluate]\nseed = 5\n', encoding="utf-8")
+    path = tmp_path / "a.toml"
+    path.write_text('base = "b.toml"\n[bridge]\nkind = "identity"\n', encoding="utf-8")
+    recipe = read_recipe(path)
+    assert recipe.bridge is not None
+    assert (recipe.bridge.kind, recipe.evaluate.seed, recipe.corpus.test_scenes) == ("identity", 5, 1)
+
+
+def test_the_comparison_is_of_all_bridges_on_what_the_embedded_artifact_is_made_of() -> None:
+    recipe, embedded = (read_recipe(_ROOT / "recipes" / f"{name}.toml") for name in ("bridges", "embedded"))
+    assert (recipe.corpus, recipe.clap) == (embedded.corpus, embedded.clap)
+    assert recipe.comparison is not None
+    kinds = [bridge.kind for bridge in recipe.comparison.bridges.values()]
+    assert len(kinds) == len(set(kinds)) == 10
+    assert len(recipe.comparison.seeds) >= 5
+    learned = [bridge for bridge in recipe.comparison.bridges.values() if isinstance(bridge, LearnedBridgeRecipe)]
+    assert len(learned) == 4
+    assert len({(bridge.denoiser, bridge.batch_size, bridge.loop.steps) for bridge in learned}) == 1
+
+
+@pytest.mark.parametrize("base", ['"nothing.toml"', '"../a.toml"', "3"])
+def test_a_base_that_is_none_is_named(tmp_path: Path, base: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"base = {base}\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"nothing\.toml cannot be read|base: .* is not the name of a recipe beside"):
+        read_recipe(path)
 
 
 @pytest.mark.parametrize("content", [b"[corpus", b"\xff\xfe", b"a = 1\na = 2"])

@@ -10,14 +10,17 @@ from pydantic import TypeAdapter, ValidationError
 from torch.nn import functional
 
 from models.bridge.diffusion_link import DiffusionLink, natural_start_step
+from models.bridge.learned import LearnedBridge
 from models.bridge.mean_shift import MeanShift
 from models.bridge.ridge import Ridge
+from models.bridge.sampler import SamplingConfig
 from models.bridge.store import load_bridge
 from models.clap.encoder import ClapEncoder
 from models.errors import TrainingError
 from models.training import train_bridge as stage
+from models.training.bridge_recipe import BridgeRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
-from models.training.train_bridge import BridgeRecipe, DiffusionLinkTrainer, measure_bridge, train_bridge
+from models.training.train_bridge import BridgeTrainer, begin_bridge, measure_bridge, train_bridge
 from tests.models.training_work import log_lines, write_clap, write_corpus
 
 _DIM = 16
@@ -49,6 +52,18 @@ def _pairs(seed: int, scenes: int = 400) -> EmbeddingSet:
     return EmbeddingSet(audio, text, captions, torch.arange(scenes + 1), {"encoder": "a", "scenes": "b"})
 
 
+def _trainer(recipe: Any, pairs: EmbeddingSet, validation: EmbeddingSet) -> BridgeTrainer:
+    bridge = begin_bridge(recipe, pairs)
+    assert isinstance(bridge, LearnedBridge)
+    return BridgeTrainer(recipe, bridge, pairs, validation)
+
+
+def _sampling(recipe: Any, pairs: EmbeddingSet) -> SamplingConfig:
+    bridge = begin_bridge(recipe, pairs)
+    assert isinstance(bridge, DiffusionLink)
+    return bridge.config.sampling
+
+
 @pytest.fixture
 def work(tmp_path: Path, tiny_clap: ClapEncoder) -> Path:
     write_corpus(tmp_path)
@@ -59,7 +74,7 @@ def work(tmp_path: Path, tiny_clap: ClapEncoder) -> Path:
 
 def test_diffusion_link_learns_the_way_across() -> None:
     recipe = _recipe(**_LINK)
-    trainer = DiffusionLinkTrainer(recipe, _pairs(0), _pairs(1, 200), torch.device("cpu"))
+    trainer = _trainer(recipe, _pairs(0), _pairs(1, 200))
     before = trainer.evaluate()
     optimiser = torch.optim.AdamW(trainer.bridge.parameters(), lr=1e-2)
     for step in range(120):
@@ -86,10 +101,9 @@ def test_measures_of_a_perfect_bridge_and_of_a_collapsed_one() -> None:
 
 def test_the_start_step_is_the_pairs_natural_one_unless_given() -> None:
     pairs = _pairs(0)
-    auto = DiffusionLinkTrainer(_recipe(**_LINK), pairs, pairs, torch.device("cpu"))
-    assert auto.bridge.config.sampling.start_step == natural_start_step(pairs.audio, pairs.text, centred=True)
+    assert _sampling(_recipe(**_LINK), pairs).start_step == natural_start_step(pairs.audio, pairs.text, centred=True)
     given = _recipe(**_LINK, sampling={"start_step": 77, "num_sampling_steps": 3, "noise_scale": 0.5})
-    sampling = DiffusionLinkTrainer(given, pairs, pairs, torch.device("cpu")).bridge.config.sampling
+    sampling = _sampling(given, pairs)
     assert (sampling.start_step, sampling.num_sampling_steps, sampling.noise_scale) == (77, 3, 0.5)
 
 
@@ -103,6 +117,39 @@ def test_a_run_leaves_a_bridge_and_a_log(work: Path) -> None:
     assert {"paired_cosine", "unpaired_cosine", "centroid_distance", "r_at_1"} < lines[-1].keys()
     trained = bridge.denoiser.state_dict()
     assert any(bool(tensor.abs().max() > 0) for name, tensor in trained.items() if name.endswith("out.weight"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("mlp-regression", {"centred": False}),
+        ("diffusion-bridge", {"sampling": {"start_step": 300, "num_sampling_steps": 3}, "scale": 4.0}),
+        ("conditional-prior", {"num_sampling_steps": 9}),
+    ],
+)
+def test_every_kind_with_a_network_is_trained_by_its_recipe(work: Path, kind: str, settings: dict[str, Any]) -> None:
+    train_bridge(_recipe(**(_LINK | {"kind": kind} | settings)), work, "cpu", resume=False)
+    bridge = load_bridge(work / "bridge" / "model")
+    assert isinstance(bridge, LearnedBridge)
+    stored = bridge.config.model_dump()
+    assert stored["kind"] == kind
+    assert float(bridge.statistics.scale) == pytest.approx(settings.get("scale", stored["dim"] ** 0.5))
+    for name, value in settings.items():
+        assert name == "scale" or stored[name] == ({"noise_scale": 0.0} | value if name == "sampling" else value)
+    weights = bridge.state_dict()
+    assert all(bool(weights[f"denoiser.blocks.{i}.out.weight"].any()) for i in range(3))
+    lines = log_lines(work / "bridge")
+    assert "loss" in lines[0]
+    assert [line["step"] for line in lines if "r_at_10" in line] == [6, 12]
+
+
+def test_texts_are_compared_where_the_bridge_brings_audio_to() -> None:
+    pairs = _pairs(0)
+    bridge = begin_bridge(_recipe(kind="c3"), pairs)
+    measures = measure_bridge(bridge, pairs, torch.device("cpu"))
+    bridged, text = bridge(pairs.audio, range(400)), bridge.text_side(pairs.text)
+    assert measures["paired_cosine"] == pytest.approx(float((bridged * text).sum(dim=1).mean()), abs=1e-5)
+    assert measures["centroid_distance"] < 0.1
 
 
 def test_a_finished_run_resumed_gives_the_same_bridge(work: Path) -> None:
@@ -119,7 +166,7 @@ def test_a_run_of_another_recipe_is_not_resumed(work: Path) -> None:
         train_bridge(_recipe(**(_LINK | {"batch_size": 8})), work, "cpu", resume=True)
 
 
-@pytest.mark.parametrize("kind", ["identity", "mean-shift", "ridge"])
+@pytest.mark.parametrize("kind", ["identity", "mean-shift", "ridge", "c3", "text-memory", "realign"])
 def test_closed_forms_are_solved_and_measured(work: Path, kind: str) -> None:
     train_bridge(_recipe(kind=kind), work, "cpu", resume=False)
     assert load_bridge(work / "bridge" / "model").config.kind == kind
@@ -150,6 +197,9 @@ def test_closed_forms_see_every_caption_with_its_scene(work: Path, monkeypatch: 
     "settings",
     [
         {"kind": "magic"},
+        {"kind": "text-memory", "temperature": 0.0},
+        _LINK | {"kind": "diffusion-bridge", "sampling": {"start_step": "auto"}},
+        _LINK | {"kind": "mlp-regression", "loss": {"audio_weight": 1.0}},
         {"kind": "mean-shift", "batch_size": 4},
         {"kind": "diffusion-link"},
         _LINK | {"sampling": {"start_step": "middle"}},

@@ -10,13 +10,15 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 from torch.nn import functional
 
+from models.bridge.c3 import C3
 from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.store import save_bridge
 from models.clap.encoder import ClapEncoder
 from models.decoder.store import load_decoder
 from models.errors import TrainingError
+from models.training.bridge_recipe import BridgeRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
-from models.training.train_bridge import BridgeRecipe, train_bridge
+from models.training.train_bridge import train_bridge
 from models.training.train_decoder import DecoderRecipe, DecoderTrainer, train_decoder
 from tests.models.training_work import log_lines, write_clap, write_corpus
 
@@ -146,3 +148,15 @@ def test_a_bridge_of_another_width_is_refused(work: Path) -> None:
 def test_a_wrong_section_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _recipe(**settings)
+
+
+def test_texts_are_read_on_the_side_where_the_bridge_brings_audio_to(work: Path) -> None:
+    pairs, texts = EmbeddingSet.load(work, "bridge"), EmbeddingSet.load(work, "encoder")
+    bridge = C3.fit(pairs.audio, pairs.text[pairs.offsets[:-1]])
+    recipe = _recipe(noise_variance=0.0)
+    trainer = DecoderTrainer(recipe, pairs, texts, pairs.first(8), bridge, torch.device("cpu"))
+    embeddings, captions = trainer.draw(50, torch.Generator().manual_seed(0))
+    rows = _row_of(texts)
+    expected = functional.normalize(torch.stack([rows[caption] for caption in captions]), dim=1)
+    expected = functional.normalize(expected - bridge.statistics.text_mean, dim=1)
+    torch.testing.assert_close(embeddings, expected, rtol=0, atol=1e-5)
