@@ -48,6 +48,7 @@ class LingeringMiddleware:
                 while not request_ended:
                     await receive_watched()
         except TimeoutError:
+            # The client has had time enough to read.
             pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -82,6 +82,8 @@ async def test_a_short_clip_does_not_wait_for_long_ones(decoder: ClipDecoder) ->
     await long.has(1 + _ROOM)
     short = _Reader(decoder, 1.0)
     await short.task
+    assert [window.last for window in short.windows] == [True]
+    assert not long.task.done()
     long.task.cancel()
 
 
@@ -99,6 +101,7 @@ async def test_in_line_a_request_with_many_files_stands_once(decoder: ClipDecode
     await later.task
     while sum(len(reader.windows) for reader in readers) < 3 + _ROOM + 2:
         await asyncio.sleep(0.001)
+    assert len(later.windows) == 3
     for reader in readers:
         reader.task.cancel()
 
