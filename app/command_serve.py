@@ -1,6 +1,7 @@
 """`diffusion-link serve`: take the port, load the artifact, serve until a signal, drain."""
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import os
@@ -46,6 +47,10 @@ class DrainingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to listen, and say so."""
         await super().startup(sockets)
+        # What has been loaded stays: looking through its million objects again and again for garbage would stop the event
+        # loop for a tenth of a second each time. It holds for the whole process, and so is the server's to say.
+        gc.collect()
+        gc.freeze()
         sys.stdout.write(f"Ready: {self._base_url}  (POST /caption /bridge /text, GET /models /docs /metrics)\n")
         sys.stdout.write(f"Try:   curl -F file=@{SAMPLE_FILE} {self._base_url}/caption\n")
         sys.stdout.flush()

@@ -4,7 +4,6 @@ The lifespan of the app starts and drains it; handlers ask it for the engine, a 
 """
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -96,10 +95,6 @@ class Service:
         for stage in engine.stages:
             self.metrics.watch_stage(stage)
         engine.start()
-        # What has been loaded stays: looking through its million objects again and again for garbage would stop the event
-        # loop for a tenth of a second each time.
-        gc.collect()
-        gc.freeze()
         self.engine = engine
         _log.info("ready: %s %s on %s", pipeline.manifest.name, pipeline.manifest.version, pipeline.device_name)
 
