@@ -199,6 +199,13 @@ class Server:
         """Wait until the service holds so many files and text requests."""
         until(lambda: self.metric("diffusion_link_in_flight") == count, f"{count} in flight")
 
+    def check_whole_again(self) -> None:
+        """Nothing may be left of a test: no place taken, nothing queued, and answers are right."""
+        self.release()
+        self.until_in_flight(0)
+        assert self.metric("diffusion_link_queue_depth") == 0
+        self.check(1)
+
     def until_queued(self, stage: str, count: int) -> None:
         """Wait until so many short clips wait for a stage."""
         cost = count * COSTS[stage]

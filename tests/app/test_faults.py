@@ -18,12 +18,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def _whole_again(server: Server) -> Iterator[None]:
-    """Nothing may be left of a test: no place taken, nothing queued, and answers are right."""
     yield
-    server.release()
-    server.until_in_flight(0)
-    assert server.metric("diffusion_link_queue_depth") == 0
-    server.check(1)
+    server.check_whole_again()
 
 
 def _dropped(server: Server) -> float:
