@@ -179,7 +179,7 @@ class Pipeline:
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embed texts with CLAP; unit length. What does not fit into its text tower is cut off.
+        """Embed texts in the space of bridged audio; unit length. What does not fit into CLAP's text tower is cut off.
 
         Raises:
             DeviceMemoryError: they are too many.
@@ -224,7 +224,9 @@ class Pipeline:
             yield sorted(scored, key=lambda candidate: candidate.score, reverse=True)
 
     def _text_passes(self, texts: Sequence[str]) -> list[Float[Tensor, "_ dim"]]:
-        return [self._clap.embed_texts(texts[part]) for part in _passes(len(texts), _TEXTS_A_PASS)]
+        """On the bridge's side: a bridge such as C3 has texts, too, in a space of its own."""
+        parts = _passes(len(texts), _TEXTS_A_PASS)
+        return [self._bridge.text_side(self._clap.embed_texts(texts[part])) for part in parts]
 
     def _check(self, embeddings: Float32[np.ndarray, "batch dim"], seeds: Sequence[int]) -> None:
         if embeddings.shape != (len(seeds), self.dim):

@@ -2,8 +2,8 @@
 
 The bridge itself is a - μ_a. Its other half is the decoder's training, on normalise(t - μ_t + N(0, σ² I)): without it
 the output means nothing, since it does not lie in CLAP's text space but in that of texts seen from their mean. So a
-decoder must be trained on `text_side` of this bridge, with noise of σ² = 0.016 a coordinate (that of CapDec, Nukrai et
-al. 2022, arXiv 2211.00575), and texts that the output is compared with must go through `text_side` too.
+decoder must be trained on `noised_text_side` of this bridge, with noise of σ² = 0.016 a coordinate (that of CapDec,
+Nukrai et al. 2022, arXiv 2211.00575), and texts that the output is compared with must go through `text_side` too.
 """
 
 from collections.abc import Sequence
@@ -48,9 +48,18 @@ class C3(Bridge):
         """Take the audio mean away."""
         return direction_from(audio_embeddings, self.statistics.audio_mean)
 
-    def text_side(
-        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"] | None = None
+    @property
+    def own_text_side(self) -> bool:
+        """Its texts are without their mean."""
+        return True
+
+    def text_side(self, text_embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """normalise(t - μ_t)."""
+        return direction_from(text_embeddings, self.statistics.text_mean)
+
+    def noised_text_side(
+        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"], variance: float
     ) -> Float[Tensor, "rows dim"]:
         """normalise(t - μ_t + ε); the length that the mean leaves is kept until the noise is in, as in the authors' code."""
         centred = functional.normalize(text_embeddings, dim=1) - self.statistics.text_mean
-        return functional.normalize(centred if noise is None else centred + noise, dim=1)
+        return functional.normalize(centred + variance**0.5 * noise, dim=1)

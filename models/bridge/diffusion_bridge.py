@@ -2,7 +2,8 @@
 
 After the authors' code: x_0 = 5 · normalise(normalise(e) - μ) with each modality's own mean μ, cosine schedule, T =
 1000, x_0 predicted, squared error weighted by the signal-to-noise ratio, what the network sees always brought to norm
-5. The audio vector is entered at step 600 without noise, and walked back in 5 DDIM steps, brought to norm 5 before each.
+5. The audio vector is entered at step 600 without noise, and walked back in 5 DDIM steps, brought to norm 5 before
+each. The decoder is trained on texts that were noised to step 400 and walked back likewise.
 
 Two things differ from theirs: the network is Diffusion-Link's MLP in place of a one-dimensional U-Net, so that only the
 method is compared; and the result, which they leave as a direction seen from the text mean, is placed back in CLAP's
@@ -14,13 +15,14 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from models.bridge.learned import LearnedBridge, LearnedBridgeConfig
 from models.bridge.loss import draw_noise
-from models.bridge.sampler import SamplingConfig, enter, sample
-from models.bridge.schedule import CosineSchedule
+from models.bridge.sampler import SamplingConfig, enter, mean_of_samples, sample, there_and_back
+from models.bridge.schedule import NUM_STEPS, CosineSchedule
 from models.bridge.statistics import EmbeddingStatistics
 
 
@@ -29,6 +31,8 @@ class DiffusionBridgeConfig(LearnedBridgeConfig):
 
     kind: Literal["diffusion-bridge"] = "diffusion-bridge"
     sampling: SamplingConfig = SamplingConfig(start_step=600, num_sampling_steps=5)
+    augmentation_step: int = Field(default=400, ge=1, le=NUM_STEPS)
+    """To which texts that a decoder is trained on are noised before they are walked back."""
 
 
 class DiffusionBridge(LearnedBridge):
@@ -48,9 +52,31 @@ class DiffusionBridge(LearnedBridge):
 
     def forward(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Carry audio embeddings over; without noise at entry the seeds change nothing."""
-        z_start = enter(self.audio_vectors(audio_embeddings), self.schedule, self.config.sampling, seeds)
-        z_0 = sample(self._denoise, self.schedule, self.config.sampling, z_start, norm=self.statistics.scale)
-        return self.text_embeddings(z_0)
+        sampling = self.config.sampling
+        z_start = enter(self.audio_vectors(audio_embeddings), self.schedule, sampling, seeds)
+        z_0 = sample(self._denoise, self.schedule, sampling, z_start, norm=self.statistics.scale)
+        return self.text_embeddings(mean_of_samples(z_0, sampling.num_samples))
+
+    @property
+    def own_text_side(self) -> bool:
+        """Texts go through this bridge's network."""
+        return True
+
+    def noised_text_side(
+        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"], variance: float
+    ) -> Float[Tensor, "rows dim"]:
+        """Texts noised to the `augmentation_step` and walked back; see `there_and_back`."""
+        return self.text_embeddings(
+            there_and_back(
+                self._denoise,
+                self.schedule,
+                self.text_vectors(text_embeddings),
+                noise,
+                start_step=self.config.augmentation_step,
+                num_sampling_steps=self.config.sampling.num_sampling_steps,
+                norm=self.statistics.scale,
+            )
+        )
 
     def losses(
         self,

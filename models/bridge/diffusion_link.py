@@ -9,12 +9,13 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from models.bridge.learned import LearnedBridge, LearnedBridgeConfig, seen_directions
 from models.bridge.loss import LossConfig, bridge_loss, draw_noise
-from models.bridge.sampler import SamplingConfig, enter, sample
-from models.bridge.schedule import CosineSchedule
+from models.bridge.sampler import SamplingConfig, enter, mean_of_samples, sample, there_and_back
+from models.bridge.schedule import NUM_STEPS, CosineSchedule
 from models.bridge.statistics import EmbeddingStatistics, mean_paired_cosine
 
 
@@ -23,6 +24,8 @@ class DiffusionLinkConfig(LearnedBridgeConfig):
 
     kind: Literal["diffusion-link"] = "diffusion-link"
     sampling: SamplingConfig
+    augmentation_step: int | None = Field(default=None, ge=1, le=NUM_STEPS)
+    """To which texts that a decoder is trained on are noised before they are walked back; without it they are not."""
     loss: LossConfig = LossConfig()
 
 
@@ -43,8 +46,33 @@ class DiffusionLink(LearnedBridge):
 
     def forward(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Carry audio embeddings over; without noise at entry the seeds change nothing."""
-        z_start = enter(self.audio_vectors(audio_embeddings), self.schedule, self.config.sampling, seeds)
-        return self.text_embeddings(sample(self.denoiser, self.schedule, self.config.sampling, z_start))
+        sampling = self.config.sampling
+        z_start = enter(self.audio_vectors(audio_embeddings), self.schedule, sampling, seeds)
+        z_0 = sample(self.denoiser, self.schedule, sampling, z_start)
+        return self.text_embeddings(mean_of_samples(z_0, sampling.num_samples))
+
+    @property
+    def own_text_side(self) -> bool:
+        """With an `augmentation_step`, texts go through this bridge's network."""
+        return self.config.augmentation_step is not None
+
+    def noised_text_side(
+        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"], variance: float
+    ) -> Float[Tensor, "rows dim"]:
+        """Texts noised to the `augmentation_step` and walked back; without one as everywhere. See `there_and_back`."""
+        step = self.config.augmentation_step
+        if step is None:
+            return super().noised_text_side(text_embeddings, noise, variance)
+        return self.text_embeddings(
+            there_and_back(
+                self.denoiser,
+                self.schedule,
+                self.text_vectors(text_embeddings),
+                noise,
+                start_step=step,
+                num_sampling_steps=self.config.sampling.num_sampling_steps,
+            )
+        )
 
     def losses(
         self,

@@ -39,15 +39,27 @@ class Bridge(nn.Module):
     def forward(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Bridge unit audio embeddings; row i draws its noise from seeds[i] alone, the same alone or in a batch."""
 
-    def text_side(
-        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"] | None = None
-    ) -> Float[Tensor, "rows dim"]:
-        """The texts as this bridge's output is to be compared with, and, noised, as a decoder is to be trained on them.
+    @property
+    def own_text_side(self) -> bool:
+        """Whether a decoder that is trained on texts must be trained for this bridge alone.
 
-        normalise(t + ε), the noise of CapDec (Nukrai et al. 2022, arXiv 2211.00575), in CLAP's own text space; a bridge
-        whose output lies elsewhere says where.
+        So it is where texts are noised in a way of the bridge's own, or lie in a space of its own.
         """
-        return functional.normalize(text_embeddings if noise is None else text_embeddings + noise, dim=1)
+        return False
+
+    def text_side(self, text_embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """The texts as this bridge's output is to be compared with: CLAP's own, unless the bridge says otherwise."""
+        return functional.normalize(text_embeddings, dim=1)
+
+    def noised_text_side(
+        self, text_embeddings: Float[Tensor, "rows dim"], noise: Float[Tensor, "rows dim"], variance: float
+    ) -> Float[Tensor, "rows dim"]:
+        """The texts as a decoder is to be trained on them, so that it can read bridged audio; `noise` is standard normal.
+
+        normalise(t + sqrt(variance) ε), the noise of CapDec (Nukrai et al. 2022, arXiv 2211.00575), unless the bridge says
+        otherwise.
+        """
+        return functional.normalize(text_embeddings + variance**0.5 * noise, dim=1)
 
     def __call__(self, audio_embeddings: Float[Tensor, "batch dim"], seeds: Sequence[int]) -> Float[Tensor, "batch dim"]:
         """Check that there is one seed for each row, then bridge.

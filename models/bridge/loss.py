@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, model_validator
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,10 +23,18 @@ Denoise = Callable[[Float[Tensor, "batch dim"], Int[Tensor, " batch"]], Float[Te
 class LossConfig(FrozenConfig):
     """Weights of the terms."""
 
+    text_weight: NonNegativeFloat = 1.0
+    """w_t of the text's own term; 0 leaves the audio alone, noised regression."""
     audio_weight: NonNegativeFloat = 1.0
     """w_a of the cross-sample term; 0 makes a text-only diffusion model."""
     topology_weight: NonNegativeFloat = 1.0
     """λ of the topology term."""
+
+    @model_validator(mode="after")
+    def _something(self) -> "LossConfig":
+        if self.text_weight + self.audio_weight <= 0:
+            raise ValueError("one of text_weight and audio_weight must be above 0")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +80,21 @@ def bridge_loss(
     text: Float[Tensor, "batch dim"],
     noised: NoisedPairs,
 ) -> BridgeLoss:
-    """L = |f(t_k, k) - t|² + w_a |f(a_k, k) - t|² + λ L_topo.
+    """L = w_t |f(t_k, k) - t|² + w_a |f(a_k, k) - t|² + λ L_topo; design and paper have w_t = 1.
 
     Squared norms are means over batch and coordinates, so that weights mean the same at every width. L_topo is the mean
-    of the topology losses of the two predictions, weighted 1 and w_a like the terms they stand beside. With w_a = 0 the
-    audio is not looked at.
+    of the topology losses of the two predictions, weighted w_t and w_a like the terms they stand beside. A term of
+    weight 0 is not computed: its modality is not looked at.
     """
-    predicted_text = denoise(schedule.q_sample(text, noised.k, noised.text_noise), noised.k)
-    text_loss = functional.mse_loss(predicted_text, text)
-    topology = topology_loss(predicted_text, text)
-    audio_loss = torch.zeros_like(text_loss)
-    w_a = config.audio_weight
-    if w_a > 0:
-        predicted_audio = denoise(schedule.q_sample(audio, noised.k, noised.audio_noise), noised.k)
-        audio_loss = functional.mse_loss(predicted_audio, text)
-        topology = (topology + w_a * topology_loss(predicted_audio, text)) / (1 + w_a)
-    total = text_loss + w_a * audio_loss + config.topology_weight * topology
-    return BridgeLoss(total=total, text=text_loss, audio=audio_loss, topology=topology)
+    zero = text.new_zeros(())
+    weights = (config.text_weight, config.audio_weight)
+    losses, topology = [zero, zero], zero
+    for index, (weight, start, noise) in enumerate(
+        zip(weights, (text, audio), (noised.text_noise, noised.audio_noise), strict=True)
+    ):
+        if weight > 0:
+            predicted = denoise(schedule.q_sample(start, noised.k, noise), noised.k)
+            losses[index] = functional.mse_loss(predicted, text)
+            topology = topology + weight * topology_loss(predicted, text) / sum(weights)
+    total = weights[0] * losses[0] + weights[1] * losses[1] + config.topology_weight * topology
+    return BridgeLoss(total=total, text=losses[0], audio=losses[1], topology=topology)

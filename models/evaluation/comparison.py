@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
 
 from models.bridge.interface import Bridge
 from models.bridge.store import load_bridge
 from models.device import resolve_device
 from models.errors import RecipeError
+from models.evaluation.caption_comparison import CaptionComparisonRecipe
+from models.evaluation.sweep_recipe import SweepRecipe, varied
 from models.training.bridge_recipe import BridgeRecipe, LearnedBridgeRecipe
 from models.training.embed import EmbeddingSet
 from models.training.train_bridge import make_bridge
@@ -34,6 +36,11 @@ class ComparisonRecipe(BaseModel):
     seeds: tuple[NonNegativeInt, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     """Of training and of the bridge's noise; each takes the place of a bridge's own `loop.seed`."""
     bridges: dict[Name, BridgeRecipe] = Field(min_length=1)
+    captions: CaptionComparisonRecipe | None = None
+    """Missing where no captions are written."""
+    encoder: Path | None = None
+    """A CLAP folder: `evaluate report` works with it where the work directory holds no encoder yet."""
+    sweeps: tuple[SweepRecipe, ...] = ()
 
     @field_validator("seeds")
     @classmethod
@@ -41,6 +48,29 @@ class ComparisonRecipe(BaseModel):
         if len(set(seeds)) < len(seeds):
             raise ValueError("the same seed twice would count one run as two")
         return seeds
+
+    @model_validator(mode="after")
+    def _enough_seeds(self) -> "ComparisonRecipe":
+        if self.captions is not None and self.captions.seeds > len(self.seeds):
+            raise ValueError(f"captions.seeds is {self.captions.seeds}, and there are {len(self.seeds)} seeds")
+        return self
+
+    @model_validator(mode="after")
+    def _sweeps_fit(self) -> "ComparisonRecipe":
+        """Every value is tried on the recipe now, not after hours of training."""
+        for sweep in self.sweeps:
+            label = f"the sweep {sweep.title!r}"
+            if sweep.seeds > len(self.seeds):
+                raise ValueError(f"{label} asks for {sweep.seeds} seeds, and the comparison has {len(self.seeds)}")
+            for name in sweep.bridges:
+                if name not in self.bridges:
+                    raise ValueError(f"{label}: the comparison has no bridge {name!r}")
+                try:
+                    for value in sweep.values:
+                        varied(self.bridges[name], {**sweep.fixed, sweep.setting: value})
+                except ValueError as error:
+                    raise ValueError(f"{label}, bridge {name!r}: {error}") from error
+        return self
 
     def first_seeds(self, count: int | None) -> "ComparisonRecipe":
         """The same comparison under the first `count` seeds, for a quick look; under all where nothing is said.
@@ -53,6 +83,18 @@ class ComparisonRecipe(BaseModel):
         if not 1 <= count <= len(self.seeds):
             raise RecipeError(f"the recipe has {len(self.seeds)} seeds, so not {count} of them can be taken")
         return self.model_copy(update={"seeds": self.seeds[:count]})
+
+    def first_caption_seeds(self, count: int | None) -> "ComparisonRecipe":
+        """The same comparison with captions under the first `count` seeds; under all of theirs where nothing is said.
+
+        Raises:
+            RecipeError: captions have not that many seeds, or one alone is asked for, which has no spread.
+        """
+        if count is None or self.captions is None:
+            return self
+        if not 2 <= count <= self.captions.seeds:
+            raise RecipeError(f"captions are compared under 2 to {self.captions.seeds} of the seeds, so not under {count}")
+        return self.model_copy(update={"captions": self.captions.model_copy(update={"seeds": count})})
 
 
 @dataclass(frozen=True, slots=True)

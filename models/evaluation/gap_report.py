@@ -15,7 +15,8 @@ from models.evaluation.settings import Figures, Split
 
 Side = Literal["as_is", "centred"]
 
-_OURS = "diffusion-link"
+OURS = "diffusion-link"
+"""The kind of the bridge of the paper."""
 _DIFFUSION_BASED = ("diffusion-link", "diffusion-bridge", "conditional-prior")
 
 
@@ -108,12 +109,16 @@ CRITERIA = {
 
 def markdown_gap_report(report: GapReport) -> str:
     """Write the tables as Markdown: as is, means removed, and the place of Diffusion-Link."""
+    return "\n".join([gap_head(report), "", *(table.markdown() for table in gap_tables(report))])
+
+
+def gap_tables(report: GapReport) -> list[TextTable]:
+    """All tables, in the order in which they are shown."""
     tables = [_table("As is", report, "as_is"), _table("Each modality's mean removed", report, "centred")]
-    tables += [_places(bridge, report) for bridge in report.bridges if bridge.kind == _OURS]
-    return "\n".join([_head(report), "", *(table.markdown() for table in tables)])
+    return tables + [_places(bridge, report) for bridge in report.bridges if bridge.kind == OURS]
 
 
-def _head(report: GapReport) -> str:
+def gap_head(report: GapReport) -> str:
     """What was measured on what, and how to read the tables."""
     seeds = ", ".join(map(str, report.seeds))
     text = (

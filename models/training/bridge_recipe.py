@@ -18,7 +18,7 @@ from models.bridge.mean_shift import MeanShift
 from models.bridge.mlp_regression import MlpRegression, MlpRegressionConfig
 from models.bridge.realign import ReAlign
 from models.bridge.ridge import Ridge
-from models.bridge.sampler import SamplingConfig
+from models.bridge.sampler import SamplingConfig, check_samples_differ
 from models.bridge.schedule import NUM_STEPS
 from models.bridge.statistics import EmbeddingStatistics
 from models.bridge.text_memory import TextMemory
@@ -32,6 +32,8 @@ class _BridgeRecipe(BaseModel):
 
     validation_scenes: int = Field(default=800, ge=2)
     """Scenes that measure progress."""
+    pairs_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    """Share of the training scenes that is used, to see what their number is worth."""
 
 
 class SamplingRecipe(BaseModel):
@@ -43,11 +45,13 @@ class SamplingRecipe(BaseModel):
     """"auto" takes the step at which a noised text is as far from the text as the audio is, on the training pairs."""
     num_sampling_steps: PositiveInt = 5
     noise_scale: float = Field(default=0.0, ge=0.0, le=1.0)
+    num_samples: PositiveInt = 1
 
     @model_validator(mode="after")
     def _steps_fit(self) -> "SamplingRecipe":
         if self.num_sampling_steps > (NUM_STEPS if self.start_step == "auto" else self.start_step):
             raise ValueError("num_sampling_steps must not exceed start_step")
+        check_samples_differ(self.num_samples, self.noise_scale)
         return self
 
 
@@ -66,6 +70,9 @@ class DiffusionLinkRecipe(LearnedBridgeRecipe):
     kind: Literal["diffusion-link"]
     loss: LossConfig = LossConfig()
     sampling: SamplingRecipe = SamplingRecipe()
+    augmentation_step: Literal["auto", "none"] | Annotated[int, Field(ge=1, le=NUM_STEPS)] = "auto"
+    """Diffusion augmentation of texts that a decoder is trained on; "auto" noises them until they are as far from
+    themselves as the audio is, "none" leaves them to the decoder's own `noise_variance`."""
 
 
 class MlpRegressionRecipe(LearnedBridgeRecipe):
@@ -81,6 +88,7 @@ class DiffusionBridgeRecipe(LearnedBridgeRecipe):
     scale: PositiveFloat = 5.0
     """Norm of the vectors that are diffused."""
     sampling: SamplingConfig = DiffusionBridgeConfig.model_fields["sampling"].default
+    augmentation_step: Annotated[int, Field(ge=1, le=NUM_STEPS)] = 400
 
 
 class ConditionalPriorRecipe(LearnedBridgeRecipe):
@@ -174,13 +182,17 @@ def _untrained(
     statistics = EmbeddingStatistics.fit(audio, text)
     match recipe:
         case DiffusionLinkRecipe():
-            sampling = _sampling(recipe, audio, text)
-            link = DiffusionLinkConfig(dim=dim, centred=centred, denoiser=denoiser, loss=recipe.loss, sampling=sampling)
-            return DiffusionLink(link, statistics)
+            return DiffusionLink(_link_config(recipe, audio, text), statistics)
         case MlpRegressionRecipe():
             return MlpRegression(MlpRegressionConfig(dim=dim, centred=centred, denoiser=denoiser), statistics)
         case DiffusionBridgeRecipe():
-            entry = DiffusionBridgeConfig(dim=dim, centred=centred, denoiser=denoiser, sampling=recipe.sampling)
+            entry = DiffusionBridgeConfig(
+                dim=dim,
+                centred=centred,
+                denoiser=denoiser,
+                sampling=recipe.sampling,
+                augmentation_step=recipe.augmentation_step,
+            )
             return DiffusionBridge(entry, EmbeddingStatistics.fit(audio, text, recipe.scale))
         case ConditionalPriorRecipe():
             steps = recipe.num_sampling_steps
@@ -188,11 +200,18 @@ def _untrained(
             return ConditionalPrior(prior, statistics)
 
 
-def _sampling(
+def _link_config(
     recipe: DiffusionLinkRecipe, audio: Float[Tensor, "pairs dim"], text: Float[Tensor, "pairs dim"]
-) -> SamplingConfig:
-    sampling = recipe.sampling
+) -> DiffusionLinkConfig:
+    natural = natural_start_step(audio, text, centred=recipe.centred)
+    sampling, augmentation = recipe.sampling, recipe.augmentation_step
     if sampling.start_step == "auto":
-        natural = natural_start_step(audio, text, centred=recipe.centred)
         sampling = sampling.model_copy(update={"start_step": max(natural, sampling.num_sampling_steps)})
-    return SamplingConfig(**sampling.model_dump())
+    return DiffusionLinkConfig(
+        dim=audio.shape[1],
+        centred=recipe.centred,
+        denoiser=recipe.denoiser,
+        loss=recipe.loss,
+        sampling=SamplingConfig(**sampling.model_dump()),
+        augmentation_step=natural if augmentation == "auto" else None if augmentation == "none" else augmentation,
+    )

@@ -1,4 +1,4 @@
-"""The training commands: corpus, train-clap, embed, train-bridge, train-decoder, evaluate, evaluate gap, export.
+"""The training commands: corpus, train-clap, embed, train-bridge, train-decoder, evaluate (gap, captions, report), export.
 
 Each takes a recipe and runs one stage in its work directory. `app.cli` adds them to the program. The stages are imported
 when a command runs: nothing that serves or captions should wait for, or hold, what only training needs.
@@ -38,9 +38,9 @@ def add_commands(subparsers: Subparsers) -> None:
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
         if name == "evaluate":
             parser.add_argument("--artifact", type=Path, metavar="DIR", help="what to measure (DIR/artifact of --work)")
-        if name in ("evaluate", "evaluate gap"):
+        if name.startswith("evaluate"):
             parser.add_argument("--split", choices=("validation", "test"), help="instead of the recipe's")
-        if name == "evaluate gap":
+        if name in ("evaluate gap", "evaluate captions"):
             parser.add_argument("--seeds", type=int, metavar="N", help="only the first N of the recipe's (all)")
         parser.set_defaults(run=_reporting(name, run))
 
@@ -163,6 +163,28 @@ def _evaluate_gap(arguments: argparse.Namespace) -> None:
     compare_gap(recipe.comparison.first_seeds(arguments.seeds), work_directory(arguments), arguments.device, split)
 
 
+def _evaluate_captions(arguments: argparse.Namespace) -> None:
+    from models.evaluation.compare_captions import compare_captions
+    from models.training.recipe import missing_section, read_recipe
+
+    recipe = read_recipe(arguments.recipe)
+    if recipe.comparison is None:
+        raise missing_section("comparison")
+    comparison = recipe.comparison.first_caption_seeds(arguments.seeds)
+    split = arguments.split or recipe.evaluate.split
+    recipe = recipe.model_copy(update={"comparison": comparison})
+    compare_captions(recipe, work_directory(arguments), arguments.device, split)
+
+
+def _evaluate_report(arguments: argparse.Namespace) -> None:
+    from models.evaluation.compare_report import compare_report
+    from models.training.recipe import read_recipe
+
+    recipe = read_recipe(arguments.recipe)
+    split = arguments.split or recipe.evaluate.split
+    compare_report(recipe, work_directory(arguments), arguments.device, split)
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from models.training.bank import read_sounds
     from models.training.export import export
@@ -184,5 +206,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
     "train-decoder": (_train_decoder, "train the language model that writes captions for embeddings"),
     "evaluate": (_evaluate, "measure an artifact on recordings and scenes that no training saw"),
     "evaluate gap": (_evaluate_gap, "train every bridge of a comparison and measure the modality gap behind each"),
+    "evaluate captions": (_evaluate_captions, "train decoders for every bridge of a comparison and measure their captions"),
+    "evaluate report": (_evaluate_report, "put all that a comparison of bridges shows on one page, with plots and sweeps"),
     "export": (_export, "put what was trained together as an artifact, with what was measured of it"),
 }

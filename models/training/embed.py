@@ -85,6 +85,14 @@ class EmbeddingSet:
         share = torch.rand(len(scenes), generator=generator, dtype=torch.float64)
         return first + (share * (after - first)).long()
 
+    def part(self, share: float) -> "EmbeddingSet":
+        """The first scenes, `share` of them (two at least), with all their captions."""
+        count = min(len(self.audio), max(2, round(share * len(self.audio))))
+        captions = int(self.offsets[count])
+        return EmbeddingSet(
+            self.audio[:count], self.text[:captions], self.captions[:captions], self.offsets[: count + 1], self.source
+        )
+
     def first(self, count: int) -> "EmbeddingSet":
         """The first `count` scenes, each with its first caption only."""
         rows = self.offsets[:-1][:count]

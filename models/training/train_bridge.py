@@ -83,6 +83,7 @@ def make_bridge(
     begin_stage(directory, {"recipe": recipe.model_dump(mode="json"), **pairs.source}, resume=resume)
     if resume and (directory / "model").is_dir():
         return
+    pairs = pairs.part(recipe.pairs_share)
     bridge = begin_bridge(recipe, pairs).to(device)
     if isinstance(recipe, LearnedBridgeRecipe) and isinstance(bridge, LearnedBridge):
         Console().print(f"{name} begins with {bridge.config.model_dump()}", soft_wrap=True)

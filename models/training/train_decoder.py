@@ -116,12 +116,17 @@ class DecoderTrainer:
         bridge: Bridge,
         device: torch.device,
     ) -> None:
-        """Bridge all scenes of `pairs` once, and build an untrained decoder for their captions and those of `texts`."""
+        """Build an untrained decoder for the captions of `pairs` and `texts`, and bridge all scenes of `pairs` once.
+
+        Of a source that the recipe's shares leave out, nothing is bridged, and no word reaches the tokenizer.
+        """
         self.recipe, self.pairs, self.texts, self.validation, self.device = recipe, pairs, texts, validation, device
         self.bridge = bridge
-        self.bridged = _bridge_all(bridge, pairs.audio, device)
+        hears, reads = recipe.inputs.bridged > 0, recipe.inputs.text > 0
+        self.bridged = _bridge_all(bridge, pairs.audio, device) if hears else pairs.audio[:0]
         self.bridged_validation = _bridge_all(bridge, validation.audio, device)
-        tokenizer = train_tokenizer([*pairs.captions, *texts.captions], recipe.vocab_size)
+        written = [*(pairs.captions if hears else []), *(texts.captions if reads else [])]
+        tokenizer = train_tokenizer(written, recipe.vocab_size)
         torch.manual_seed(recipe.loop.seed)
         config = DecoderConfig(
             dim=pairs.dim,
@@ -141,17 +146,31 @@ class DecoderTrainer:
 
         Text comes from the encoder's own scenes: they hold every sound, also those with no recording left for the bridge.
         """
+        share = self.recipe.inputs.bridged_share
+        if share == 1:
+            return self._draw_heard(count, generator)
+        if share == 0:
+            return self._draw_told(count, generator)
+        bridged, captions = self._draw_heard(count, generator)
+        told, told_captions = self._draw_told(count, generator)
+        heard = torch.rand(count, 1, generator=generator) < share
+        choices = zip(heard.squeeze(1).tolist(), captions, told_captions, strict=True)
+        return torch.where(heard, bridged, told), [one if is_heard else other for is_heard, one, other in choices]
+
+    def _draw_heard(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "rows dim"], list[str]]:
+        """Bridged audio embeddings of random scenes, each with a random caption of its scene."""
         scenes = torch.randint(len(self.pairs.audio), (count,), generator=generator)
-        captions = self.pairs.draw_captions(scenes, generator).tolist()
-        told = torch.randint(len(self.texts.offsets) - 1, (count,), generator=generator)
-        rows = self.texts.draw_captions(told, generator)
+        rows = self.pairs.draw_captions(scenes, generator).tolist()
+        return self.bridged[scenes], [self.pairs.captions[row] for row in rows]
+
+    def _draw_told(self, count: int, generator: torch.Generator) -> tuple[Float[Tensor, "rows dim"], list[str]]:
+        """Noised text embeddings of random captions."""
+        scenes = torch.randint(len(self.texts.offsets) - 1, (count,), generator=generator)
+        rows = self.texts.draw_captions(scenes, generator)
         text = self.texts.text[rows]
-        noise = self.recipe.noise_variance**0.5 * torch.randn(text.shape, generator=generator)
-        told_embeddings = self.bridge.text_side(text.to(self.device), noise.to(self.device)).cpu()
-        heard = torch.rand(count, 1, generator=generator) < self.recipe.inputs.bridged_share
-        embeddings = torch.where(heard, self.bridged[scenes], told_embeddings)
-        choices = zip(heard.squeeze(1).tolist(), captions, rows.tolist(), strict=True)
-        return embeddings, [self.pairs.captions[i] if bridged else self.texts.captions[j] for bridged, i, j in choices]
+        noise = torch.randn(text.shape, generator=generator).to(self.device)
+        told = self.bridge.noised_text_side(text.to(self.device), noise, self.recipe.noise_variance).cpu()
+        return told, [self.texts.captions[row] for row in rows.tolist()]
 
     def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
         """Loss of random inputs."""
@@ -188,11 +207,35 @@ def train_decoder(recipe: DecoderRecipe, work: Path, device: str, *, resume: boo
     bridge = load_bridge(bridge_directory, torch_device)
     if bridge.dim != pairs.dim:
         raise TrainingError(f"{bridge_directory} takes embeddings of width {bridge.dim}, embeddings/ has {pairs.dim}")
-    directory = work / "decoder"
     made_from = {**pairs.source, "texts": texts.source["scenes"], "bridge": fingerprint(bridge_directory.iterdir())}
+    make_decoder(recipe, work / "decoder", made_from, pairs, texts, validation, bridge, torch_device, resume=resume)
+
+
+def make_decoder(
+    recipe: DecoderRecipe,
+    directory: Path,
+    made_from: Mapping[str, str],
+    pairs: EmbeddingSet,
+    texts: EmbeddingSet,
+    validation: EmbeddingSet,
+    bridge: Bridge,
+    device: torch.device,
+    *,
+    resume: bool,
+    name: str = "train-decoder",
+) -> None:
+    """Train in `directory`, and leave the decoder in its folder model; with `resume`, a finished one is left there.
+
+    `made_from` tells what the decoder is made from apart from others: fingerprints, by what they are of.
+
+    Raises:
+        TrainingError: the folder holds an earlier run that is not to be resumed, or another one.
+    """
     begin_stage(directory, {"recipe": recipe.model_dump(mode="json"), **made_from}, resume=resume)
-    trainer = DecoderTrainer(recipe, pairs, texts, validation, bridge, torch_device)
-    loop = TrainingLoop("train-decoder", recipe.loop, trainer.decoder, directory)
+    if resume and (directory / "model").is_dir():
+        return
+    trainer = DecoderTrainer(recipe, pairs, texts, validation, bridge, device)
+    loop = TrainingLoop(name, recipe.loop, trainer.decoder, directory)
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
     with replaced(directory / "model") as new:
         save_decoder(trainer.decoder, new)

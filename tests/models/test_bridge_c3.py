@@ -24,14 +24,19 @@ def test_texts_lose_their_mean() -> None:
 
 def test_noise_comes_in_before_the_length_is_brought_to_one() -> None:
     # (0, -0.3, 0.1) + (0.3, 0.3, 0.3) = (0.3, 0, 0.4)
-    noised = C3.fit(_AUDIO, _TEXT).text_side(_TEXT[:1], torch.full((1, 3), 0.3))
+    noised = C3.fit(_AUDIO, _TEXT).noised_text_side(_TEXT[:1], torch.ones(1, 3), 0.09)
     assert torch.allclose(noised, torch.tensor([[0.6, 0.0, 0.8]]), atol=1e-6)
+
+
+def test_its_texts_are_its_own_and_no_decoder_is_shared() -> None:
+    assert C3.fit(_AUDIO, _TEXT).own_text_side
+    assert not MeanShift.fit(_AUDIO, _TEXT).own_text_side
 
 
 def test_other_bridges_leave_texts_where_clap_puts_them() -> None:
     bridge = MeanShift.fit(_AUDIO, _TEXT)
     assert torch.allclose(bridge.text_side(_TEXT), torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.6, 0.8]]))
-    noised = bridge.text_side(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[0.75, 0.0, 0.0]]))
+    noised = bridge.noised_text_side(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor([[1.5, 0.0, 0.0]]), 0.25)
     assert torch.allclose(noised, torch.tensor([[0.6, 0.0, 0.8]]))
 
 

@@ -1,7 +1,10 @@
 """The losses against their definitions, and against a Gaussian whose optimum is known."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from models.bridge.loss import BridgeLoss, LossConfig, NoisedPairs, bridge_loss, draw_noise, topology_loss
@@ -52,24 +55,55 @@ def test_total_adds_the_weighted_terms() -> None:
     torch.manual_seed(0)
     audio, text = torch.randn(4, 8), torch.randn(4, 8)
     noised = draw_noise(text, 1000, torch.Generator().manual_seed(0))
-    loss = _loss(LossConfig(audio_weight=0.5, topology_weight=3.0), audio, text, noised)
-    assert float(loss.total) == pytest.approx(float(loss.text + 0.5 * loss.audio + 3.0 * loss.topology))
+    loss = _loss(LossConfig(text_weight=2.0, audio_weight=0.5, topology_weight=3.0), audio, text, noised)
+    assert float(loss.total) == pytest.approx(float(2.0 * loss.text + 0.5 * loss.audio + 3.0 * loss.topology))
     schedule = CosineSchedule()
     text_k = schedule.q_sample(text, noised.k, noised.text_noise)
     audio_k = schedule.q_sample(audio, noised.k, noised.audio_noise)
     assert float(loss.text) == pytest.approx(float((text_k - text).square().mean()))
     assert float(loss.audio) == pytest.approx(float((audio_k - text).square().mean()))
-    topology = (topology_loss(text_k, text) + 0.5 * topology_loss(audio_k, text)) / 1.5
+    topology = (2.0 * topology_loss(text_k, text) + 0.5 * topology_loss(audio_k, text)) / 2.5
     assert float(loss.topology) == pytest.approx(float(topology))
 
 
-def test_without_audio_weight_the_audio_is_not_looked_at() -> None:
+@pytest.mark.parametrize("left_out", ["audio", "text"])
+def test_a_term_of_weight_zero_is_not_computed(left_out: str) -> None:
     torch.manual_seed(0)
-    text = torch.randn(4, 8)
+    audio, text = torch.randn(2, 4, 8)
     noised = draw_noise(text, 1000, torch.Generator().manual_seed(0))
-    loss = _loss(LossConfig(audio_weight=0.0), torch.full_like(text, torch.nan), text, noised)
-    assert float(loss.audio) == 0.0
-    assert bool(loss.total.isfinite())
+    # The text is also what is to be predicted, so it is its noised self that must not be looked at.
+    nothing = torch.full_like(text, torch.nan)
+    if left_out == "audio":
+        audio, noised = nothing, replace(noised, audio_noise=nothing)
+    else:
+        noised = replace(noised, text_noise=nothing)
+    seen = []
+
+    def identity(z_k: Tensor, k: Tensor) -> Tensor:
+        seen.append(z_k)
+        return z_k
+
+    weights = {"text_weight": 2.0, "audio_weight": 2.0} | {f"{left_out}_weight": 0.0}
+    loss = bridge_loss(identity, CosineSchedule(), LossConfig(**weights, topology_weight=3.0), audio, text, noised)
+    start, noise = (text, noised.text_noise) if left_out == "audio" else (audio, noised.audio_noise)
+    (z_k,) = seen
+    assert torch.allclose(z_k, CosineSchedule().q_sample(start, noised.k, noise))
+    error, topology = float((z_k - text).square().mean()), float(topology_loss(z_k, text))
+    parts = (error, 0.0) if left_out == "audio" else (0.0, error)
+    assert (float(loss.text), float(loss.audio)) == pytest.approx(parts)
+    assert float(loss.topology) == pytest.approx(topology)
+    assert float(loss.total) == pytest.approx(2 * error + 3 * topology)
+
+
+@pytest.mark.parametrize("settings", [{"text_weight": 0.0, "audio_weight": 0.0}, {"text_weight": -0.5}])
+def test_weights_that_teach_nothing_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="text_weight"):
+        LossConfig.model_validate(settings)
+
+
+def test_one_modality_is_enough() -> None:
+    for settings in ({"text_weight": 0.0}, {"audio_weight": 0.0}):
+        assert LossConfig.model_validate(settings).topology_weight == 1.0
 
 
 def test_draws_repeat_with_the_generator_and_cover_the_schedule() -> None:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from models.artifact import write_manifest
+from models.bridge.c3 import C3
 from models.bridge.store import load_bridge
 from models.clap.encoder import ClapEncoder
 from models.pipeline import Pipeline
@@ -60,3 +61,23 @@ def test_a_bridge_is_trained_stored_and_served(kind: str, work: Path, tiny_artif
     np.testing.assert_allclose(together, alone, atol=1e-5)
     captions = pipeline.write(together, seeds=[7, 8, 9], candidates=1, max_new_tokens=8)
     assert [len(row) for row in captions] == [1, 1, 1]
+
+
+def test_behind_c3_texts_and_scores_are_on_its_own_side(
+    work: Path, tiny_artifact: Path, tiny_clap: ClapEncoder, tmp_path: Path
+) -> None:
+    directory = _artifact("c3", work, tiny_artifact, tmp_path / "artifact")
+    bridge, pipeline = load_bridge(directory / "bridge"), Pipeline.load(directory, "cpu")
+    assert isinstance(bridge, C3)
+
+    def by_hand(texts: list[str]) -> np.ndarray:
+        centred = (tiny_clap.embed_texts(texts) - bridge.statistics.text_mean).numpy()
+        return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+
+    texts = ["a dog barks", "rain is falling", "a bell rings twice and then stops"]
+    rows = pipeline.embed_texts(texts)
+    np.testing.assert_allclose(rows, by_hand(texts), atol=1e-4)
+    assert not np.allclose(rows, tiny_clap.embed_texts(texts).numpy(), atol=0.1)
+    for row, captions in zip(rows, pipeline.write(rows, seeds=[1, 2, 3], candidates=3, max_new_tokens=12), strict=True):
+        expected = by_hand([scored.caption for scored in captions]) @ row
+        np.testing.assert_allclose([scored.score for scored in captions], expected, atol=1e-4)

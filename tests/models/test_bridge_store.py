@@ -38,7 +38,8 @@ def _diffusion_link() -> DiffusionLink:
     config = DiffusionLinkConfig(
         dim=8,
         denoiser=_NETWORK,
-        sampling=SamplingConfig(start_step=400, noise_scale=1.0),
+        sampling=SamplingConfig(start_step=400, noise_scale=1.0, num_samples=2),
+        augmentation_step=300,
     )
     bridge = DiffusionLink(config, EmbeddingStatistics.fit(_AUDIO, _TEXT))
     _randomise(bridge)
@@ -97,6 +98,9 @@ def test_a_bridge_survives_the_disk(build: Callable[[], Bridge], tmp_path: Path)
     assert not loaded.training
     assert torch.equal(loaded(_AUDIO, range(10)), bridge(_AUDIO, range(10)))
     assert torch.equal(loaded.text_side(_TEXT), bridge.text_side(_TEXT))
+    assert loaded.own_text_side == bridge.own_text_side
+    noise = torch.randn(_TEXT.shape)
+    assert torch.equal(loaded.noised_text_side(_TEXT, noise, 0.1), bridge.noised_text_side(_TEXT, noise, 0.1))
 
 
 def test_every_kind_is_among_them() -> None:
@@ -133,6 +137,11 @@ def _edit_config(directory: Path, edit: Callable[[dict[str, Any]], object]) -> N
         (lambda c: c["sampling"].update(start_step="400"), "start_step"),
         (lambda c: c["denoiser"].pop("num_blocks"), "default"),
         (lambda c: c["loss"].update(audio_weight=-1.0), "audio_weight"),
+        (lambda c: c["loss"].update(audio_weight=0.0, text_weight=0.0), "text_weight"),
+        (lambda c: c["loss"].pop("text_weight"), "default"),
+        (lambda c: c["sampling"].update(noise_scale=0.0), "num_samples"),
+        (lambda c: c.update(augmentation_step=1001), "augmentation_step"),
+        (lambda c: c.pop("augmentation_step"), "default"),
     ],
 )
 def test_a_wrong_config_is_refused(stored: Path, edit: Callable[[dict[str, Any]], object], reason: str) -> None:

@@ -93,3 +93,38 @@ def test_five_seeds_unless_the_recipe_says_otherwise() -> None:
 def test_a_wrong_section_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _recipe(**settings)
+
+
+_CAPTIONS = {"decoder": {"loop": {"steps": 1, "learning_rate": 1e-3}}}
+
+
+def test_captions_are_compared_under_the_first_seeds() -> None:
+    recipe = _recipe(captions=_CAPTIONS)
+    assert recipe.captions is not None
+    assert recipe.captions.seeds == 3
+    fewer = recipe.first_caption_seeds(2)
+    assert fewer.captions is not None
+    assert (fewer.captions.seeds, fewer.captions.decoder, fewer.seeds) == (2, recipe.captions.decoder, recipe.seeds)
+    assert recipe.first_caption_seeds(None) is recipe
+    for count in (1, 4):
+        with pytest.raises(RecipeError, match=f"2 to 3 of the seeds, so not under {count}"):
+            recipe.first_caption_seeds(count)
+
+
+def test_captions_need_no_more_seeds_than_there_are() -> None:
+    assert _recipe(captions=_CAPTIONS, seeds=[4, 5, 6]).captions is not None
+    with pytest.raises(ValidationError, match="is 3, and there are 2"):
+        _recipe(captions=_CAPTIONS, seeds=[4, 5])
+
+
+def test_a_sweep_names_bridges_and_settings_that_are_there() -> None:
+    sweep = {"title": "Rate", "bridges": ["mlp"], "setting": "batch_size", "values": [4, 16]}
+    assert _recipe(sweeps=[sweep]).sweeps[0].seeds == 2
+    for change, message in (
+        ({"bridges": ["magic"]}, "the sweep 'Rate': the comparison has no bridge 'magic'"),
+        ({"setting": "speed"}, "the sweep 'Rate', bridge 'mlp': .*no setting 'speed'"),
+        ({"values": [4, -1]}, "the sweep 'Rate', bridge 'mlp': batch_size = -1: .*greater than 0"),
+        ({"seeds": 6}, "the sweep 'Rate' asks for 6 seeds, and the comparison has 5"),
+    ):
+        with pytest.raises(ValidationError, match=message):
+            _recipe(sweeps=[sweep | change])

@@ -190,9 +190,9 @@ def test_a_lack_of_memory_has_a_name(
     def fail(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("too much")
 
-    for part, method in (("_clap", "embed_audio"), ("_clap", "embed_texts"), ("_decoder", "generate")):
+    fails = (("_clap", "embed_audio"), ("_clap", "embed_texts"), ("_bridge", "forward"), ("_decoder", "generate"))
+    for part, method in fails:
         monkeypatch.setattr(getattr(pipeline, part), method, fail)
-    monkeypatch.setattr(pipeline, "_bridge", fail)
     calls = [
         lambda: pipeline.embed_audio(windows),
         lambda: pipeline.bridge(embeddings, range(len(embeddings))),

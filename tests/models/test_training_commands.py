@@ -10,7 +10,18 @@ import pytest
 from models.training import commands
 from models.training.commands import add_commands, joined_words, work_directory
 
-_NAMES = ["corpus", "train-clap", "embed", "train-bridge", "train-decoder", "evaluate", "evaluate gap", "export"]
+_NAMES = [
+    "corpus",
+    "train-clap",
+    "embed",
+    "train-bridge",
+    "train-decoder",
+    "evaluate",
+    "evaluate gap",
+    "evaluate captions",
+    "evaluate report",
+    "export",
+]
 _CORPUS = """
 [corpus]
 sounds = "{folder}/sounds.csv"
@@ -63,6 +74,9 @@ def test_two_words_are_one_command_and_a_recipe_is_none() -> None:
     arguments = _parse("evaluate gap", "--split", "validation", "--seeds", "2", "a.toml")
     assert (arguments.split, arguments.seeds, arguments.recipe) == ("validation", 2, Path("a.toml"))
     assert _parse("evaluate gap", "a.toml").seeds is None
+    assert joined_words(["evaluate", "captions", "a.toml"]) == ["evaluate captions", "a.toml"]
+    arguments = _parse("evaluate captions", "a.toml", "--split", "test", "--seeds", "3")
+    assert (arguments.split, arguments.seeds) == ("test", 3)
 
 
 @pytest.mark.parametrize("name", _NAMES)
@@ -78,6 +92,7 @@ def test_an_unreadable_recipe_is_one_line_and_status_1(
 
 @pytest.mark.parametrize(("name", "section"), [("train-clap", "clap"), ("train-bridge", "bridge"),
                                                ("train-decoder", "decoder"), ("evaluate gap", "comparison"),
+                                               ("evaluate captions", "comparison"),
                                                ("export", "export")])  # fmt: skip
 def test_a_missing_section_is_named(
     name: str, section: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,6 +1,7 @@
 """embed: the encoder's embeddings, in place, once; and never those of another encoder."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,24 @@ def test_a_scene_without_captions_is_refused(work: Path) -> None:
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     with pytest.raises(TrainingError, match="without a caption"):
         embed(_RECIPE, work, "cpu", resume=False)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.25, 6), (0.3, 7), (0.01, 2), (1.0, 24)])
+def test_a_part_is_the_first_scenes_with_all_their_captions(work: Path, share: float, count: int) -> None:
+    embed(_RECIPE, work, "cpu", resume=False)
+    pairs = EmbeddingSet.load(work, "bridge")
+    part = pairs.part(share)
+    lines = (work / "corpus" / "bridge" / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    captions = [json.loads(line)["captions"] for line in lines[:count]]
+    assert torch.equal(part.audio, pairs.audio[:count])
+    assert [part.captions[first:after] for first, after in pairwise(part.offsets.tolist())] == captions
+    assert len(part.captions) == len(part.text) == part.offsets[-1]
+    assert torch.equal(part.text, pairs.text[: len(part.text)])
+    assert part.source == pairs.source
+
+
+def test_a_part_of_less_than_two_scenes_is_what_there_is(work: Path) -> None:
+    embed(_RECIPE, work, "cpu", resume=False)
+    pairs = EmbeddingSet.load(work, "test")
+    assert len(pairs.first(1).part(0.5).audio) == 1
+    assert pairs.first(1).part(0.5).captions == pairs.captions[:1]

@@ -1,15 +1,17 @@
 """train-bridge: it learns a gap that it can learn, keeps to its recipe, and ends the same whether broken off or not."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 from torch.nn import functional
 
-from models.bridge.diffusion_link import DiffusionLink, natural_start_step
+from models.bridge.diffusion_link import DiffusionLink, DiffusionLinkConfig, natural_start_step
 from models.bridge.learned import LearnedBridge
 from models.bridge.mean_shift import MeanShift
 from models.bridge.ridge import Ridge
@@ -20,7 +22,7 @@ from models.errors import TrainingError
 from models.training import train_bridge as stage
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
-from models.training.train_bridge import BridgeTrainer, begin_bridge, measure_bridge, train_bridge
+from models.training.train_bridge import BridgeTrainer, begin_bridge, make_bridge, measure_bridge, train_bridge
 from tests.models.training_work import log_lines, write_clap, write_corpus
 
 _DIM = 16
@@ -58,10 +60,10 @@ def _trainer(recipe: Any, pairs: EmbeddingSet, validation: EmbeddingSet) -> Brid
     return BridgeTrainer(recipe, bridge, pairs, validation)
 
 
-def _sampling(recipe: Any, pairs: EmbeddingSet) -> SamplingConfig:
+def _link_config(recipe: Any, pairs: EmbeddingSet) -> DiffusionLinkConfig:
     bridge = begin_bridge(recipe, pairs)
     assert isinstance(bridge, DiffusionLink)
-    return bridge.config.sampling
+    return bridge.config
 
 
 @pytest.fixture
@@ -101,10 +103,46 @@ def test_measures_of_a_perfect_bridge_and_of_a_collapsed_one() -> None:
 
 def test_the_start_step_is_the_pairs_natural_one_unless_given() -> None:
     pairs = _pairs(0)
-    assert _sampling(_recipe(**_LINK), pairs).start_step == natural_start_step(pairs.audio, pairs.text, centred=True)
-    given = _recipe(**_LINK, sampling={"start_step": 77, "num_sampling_steps": 3, "noise_scale": 0.5})
-    sampling = _sampling(given, pairs)
-    assert (sampling.start_step, sampling.num_sampling_steps, sampling.noise_scale) == (77, 3, 0.5)
+    natural = natural_start_step(pairs.audio, pairs.text, centred=True)
+    assert _link_config(_recipe(**_LINK), pairs).sampling == SamplingConfig(start_step=natural)
+    settings = {"start_step": 77, "num_sampling_steps": 3, "noise_scale": 0.5, "num_samples": 4}
+    sampling = _link_config(_recipe(**_LINK, sampling=settings), pairs).sampling
+    assert sampling == SamplingConfig(start_step=77, num_sampling_steps=3, noise_scale=0.5, num_samples=4)
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_texts_are_augmented_from_the_natural_step_unless_another_or_none_is_given(centred: bool) -> None:
+    pairs, settings = _pairs(0), _LINK | {"centred": centred, "sampling": {"start_step": 77}}
+    natural = natural_start_step(pairs.audio, pairs.text, centred=centred)
+    assert natural not in (77, 123)
+    for given, expected in (({}, natural), ({"augmentation_step": "auto"}, natural), ({"augmentation_step": 123}, 123)):
+        config = _link_config(_recipe(**settings, **given), pairs)
+        assert (config.augmentation_step, config.sampling.start_step) == (expected, 77)
+    assert _link_config(_recipe(**settings, augmentation_step="none"), pairs).augmentation_step is None
+
+
+def test_where_there_is_no_gap_texts_are_hardly_noised() -> None:
+    pairs = _pairs(0)
+    config = _link_config(_recipe(**_LINK), replace(pairs, audio=pairs.text))
+    # The walk needs its five steps, the augmentation does not.
+    assert (config.augmentation_step, config.sampling.start_step) == (1, 5)
+
+
+@pytest.mark.parametrize("settings", [{"kind": "ridge"}, {"kind": "text-memory"}, _LINK, _LINK | {"kind": "mlp-regression"}])
+def test_a_share_of_the_pairs_is_as_if_there_were_no_others(tmp_path: Path, settings: dict[str, Any]) -> None:
+    pairs, validation = _pairs(0, 60), _pairs(1, 20)
+
+    def trained(name: str, fitted_to: EmbeddingSet, **share: float) -> dict[str, Tensor]:
+        recipe = _recipe(**settings, **share)
+        make_bridge(recipe, tmp_path / name, fitted_to, validation, torch.device("cpu"), resume=False)
+        return load_bridge(tmp_path / name / "model").state_dict()
+
+    part, same = trained("part", pairs, pairs_share=0.4), trained("same", pairs.part(0.4))
+    whole = trained("whole", pairs)
+    assert all(torch.equal(part[name], same[name]) for name in part | same)
+    assert any(part[name].shape != whole[name].shape or not torch.allclose(part[name], whole[name]) for name in part)
+    everything = trained("everything", pairs, pairs_share=1.0)
+    assert all(torch.equal(everything[name], whole[name]) for name in whole)
 
 
 def test_a_run_leaves_a_bridge_and_a_log(work: Path) -> None:
@@ -123,7 +161,10 @@ def test_a_run_leaves_a_bridge_and_a_log(work: Path) -> None:
     ("kind", "settings"),
     [
         ("mlp-regression", {"centred": False}),
-        ("diffusion-bridge", {"sampling": {"start_step": 300, "num_sampling_steps": 3}, "scale": 4.0}),
+        (
+            "diffusion-bridge",
+            {"sampling": {"start_step": 300, "num_sampling_steps": 3}, "scale": 4.0, "augmentation_step": 70},
+        ),
         ("conditional-prior", {"num_sampling_steps": 9}),
     ],
 )
@@ -135,7 +176,10 @@ def test_every_kind_with_a_network_is_trained_by_its_recipe(work: Path, kind: st
     assert stored["kind"] == kind
     assert float(bridge.statistics.scale) == pytest.approx(settings.get("scale", stored["dim"] ** 0.5))
     for name, value in settings.items():
-        assert name == "scale" or stored[name] == ({"noise_scale": 0.0} | value if name == "sampling" else value)
+        if name == "sampling":
+            assert stored[name] == {"noise_scale": 0.0, "num_samples": 1} | value
+        elif name != "scale":
+            assert stored[name] == value
     weights = bridge.state_dict()
     assert all(bool(weights[f"denoiser.blocks.{i}.out.weight"].any()) for i in range(3))
     lines = log_lines(work / "bridge")
@@ -205,7 +249,18 @@ def test_closed_forms_see_every_caption_with_its_scene(work: Path, monkeypatch: 
         _LINK | {"sampling": {"start_step": "middle"}},
         _LINK | {"sampling": {"start_step": 3, "num_sampling_steps": 5}},
         _LINK | {"sampling": {"start_step": 1001}},
+        _LINK | {"sampling": {"num_samples": 2}},
+        _LINK | {"sampling": {"noise_scale": 0.5, "num_samples": 0}},
         _LINK | {"loss": {"audio_weight": -1.0}},
+        _LINK | {"loss": {"audio_weight": 0.0, "text_weight": 0.0}},
+        _LINK | {"augmentation_step": 0},
+        _LINK | {"augmentation_step": 1001},
+        _LINK | {"augmentation_step": "middle"},
+        _LINK | {"kind": "diffusion-bridge", "augmentation_step": "auto"},
+        _LINK | {"kind": "diffusion-bridge", "augmentation_step": 1001},
+        _LINK | {"kind": "mlp-regression", "augmentation_step": 5},
+        _LINK | {"pairs_share": 0.0},
+        {"kind": "ridge", "pairs_share": 1.01},
     ],
 )
 def test_a_wrong_section_is_refused(settings: dict[str, Any]) -> None:

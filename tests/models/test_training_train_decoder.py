@@ -1,6 +1,7 @@
 """train-decoder: it learns to write, from the inputs that the recipe names, and ends the same broken off or not."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from models.decoder.store import load_decoder
 from models.errors import TrainingError
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
+from models.training.loop import TrainingLoop
 from models.training.train_bridge import train_bridge
-from models.training.train_decoder import DecoderRecipe, DecoderTrainer, train_decoder
+from models.training.train_decoder import DecoderRecipe, DecoderTrainer, make_decoder, train_decoder
 from tests.models.training_work import log_lines, write_clap, write_corpus
 
 _SMALL: dict[str, Any] = {
@@ -160,3 +162,86 @@ def test_texts_are_read_on_the_side_where_the_bridge_brings_audio_to(work: Path)
     expected = functional.normalize(torch.stack([rows[caption] for caption in captions]), dim=1)
     expected = functional.normalize(expected - bridge.statistics.text_mean, dim=1)
     torch.testing.assert_close(embeddings, expected, rtol=0, atol=1e-5)
+
+
+class _Counting(Identity):
+    """Counts the scenes that it bridges, and the texts that it brings to its side."""
+
+    bridged = told = 0
+
+    def forward(self, audio_embeddings: Tensor, seeds: Sequence[int]) -> Tensor:
+        self.bridged += len(audio_embeddings)
+        return super().forward(audio_embeddings, seeds)
+
+    def noised_text_side(self, text_embeddings: Tensor, noise: Tensor, variance: float) -> Tensor:
+        self.told += len(text_embeddings)
+        return super().noised_text_side(text_embeddings, noise, variance)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "heard", "told"),
+    [
+        ({"text": 1.0, "bridged": 0.0}, False, True),
+        ({"text": 0.0, "bridged": 2.0}, True, False),
+        ({"text": 1.0, "bridged": 1.0}, True, True),
+    ],
+)
+def test_what_the_shares_leave_out_costs_nothing_and_teaches_no_word(
+    work: Path, inputs: dict[str, float], heard: bool, told: bool
+) -> None:
+    pairs, texts = EmbeddingSet.load(work, "bridge"), EmbeddingSet.load(work, "encoder")
+    said = EmbeddingSet(texts.audio, texts.text, ["zebra"] * len(texts.text), texts.offsets, texts.source)
+    bridge = _Counting(IdentityConfig(dim=pairs.dim))
+    trainer = DecoderTrainer(_recipe(inputs=inputs), pairs, said, pairs.first(8), bridge, torch.device("cpu"))
+    assert bridge.bridged == (len(pairs.audio) if heard else 0) + 8
+    assert (bridge.told > 0) == told
+    for word, known in (("zebra", told), ("dog", heard)):
+        assert (len(trainer.decoder.tokenizer(word, add_special_tokens=False)["input_ids"]) == 1) == known
+
+
+def test_a_finished_decoder_is_found_and_an_unfinished_one_finished(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs, texts = EmbeddingSet.load(work, "bridge"), EmbeddingSet.load(work, "encoder")
+    bridge = Identity(IdentityConfig(dim=pairs.dim))
+
+    def make(made_from: str = "these", *, resume: bool = True) -> None:
+        directory = work / "decoders" / "a"
+        device = torch.device("cpu")
+        make_decoder(
+            _recipe(), directory, {"scenes": made_from}, pairs, texts, pairs.first(8), bridge, device, resume=resume
+        )
+
+    make()
+    weights = work / "decoders" / "a" / "model" / "projector.safetensors"
+    content = weights.read_bytes()
+    shutil.rmtree(weights.parent)
+    make()
+    assert weights.read_bytes() == content
+    with pytest.raises(TrainingError, match="other settings or data"):
+        make("others")
+    with pytest.raises(TrainingError, match="earlier run"):
+        make(resume=False)
+    monkeypatch.delattr(TrainingLoop, "run")
+    make()
+    assert weights.read_bytes() == content
+
+
+class _Noting(Identity):
+    """Notes the noise that it is given, and gives back something of its own."""
+
+    noise, variance = torch.empty(0), -1.0
+
+    def noised_text_side(self, text_embeddings: Tensor, noise: Tensor, variance: float) -> Tensor:
+        self.noise, self.variance = noise, variance
+        return text_embeddings.flip(1)
+
+
+def test_how_texts_are_noised_is_the_bridges_to_say(work: Path) -> None:
+    pairs, texts = EmbeddingSet.load(work, "bridge"), EmbeddingSet.load(work, "encoder")
+    bridge = _Noting(IdentityConfig(dim=pairs.dim))
+    trainer = DecoderTrainer(_recipe(noise_variance=0.25), pairs, texts, pairs.first(8), bridge, torch.device("cpu"))
+    embeddings, captions = trainer.draw(500, torch.Generator().manual_seed(0))
+    rows = _row_of(texts)
+    torch.testing.assert_close(embeddings, torch.stack([rows[caption].flip(0) for caption in captions]))
+    assert bridge.variance == 0.25
+    assert bridge.noise.shape == (500, 16)
+    assert (float(bridge.noise.mean()), float(bridge.noise.std())) == pytest.approx((0, 1), abs=0.05)

@@ -1,0 +1,81 @@
+"""From the captions of a comparison to its figures: spreads over seeds, gains over no bridge, margins over rivals.
+
+Gains and margins are taken seed by seed, then summed up: bridges under one seed share what is random of it (and zero-shot
+their decoder), so their differences spread less than they do.
+"""
+
+import statistics
+from collections.abc import Sequence
+
+from models.evaluation.caption_comparison import Setting
+from models.evaluation.caption_metrics import score_captions, words_of
+from models.evaluation.caption_report import CaptionedBridge, CaptionFigures, Margin, ReferenceFigures
+from models.evaluation.events import EventReader, score_events
+from models.evaluation.gap import Spread, spreads
+from models.training.scenes import SceneRecord
+
+_PLAIN, _OURS = "identity", "diffusion-link"
+
+
+def measure_captions(
+    runs: Sequence[Sequence[str]], records: Sequence[SceneRecord], reader: EventReader
+) -> tuple[CaptionFigures, tuple[float, ...]]:
+    """Figures over the seeds, of the captions under each, one for every scene; and CIDEr-D under each seed.
+
+    Raises:
+        TrainingError: there are fewer than two scenes, or the extra `train` is not installed.
+    """
+    figures, precisions = [], []
+    for captions in runs:
+        scores = score_captions(captions, [record.captions for record in records])
+        events = score_events(reader, captions, [record.sounds for record in records])
+        agreement = scores.model_dump(exclude={"reference_vocabulary"})
+        figures.append(agreement | {"event_recall": events.recall, "words": _mean_words(captions)})
+        precisions.append(events.precision)
+    named = [precision for precision in precisions if precision is not None]
+    precision = _spread(named) if len(named) == len(runs) else None
+    return CaptionFigures(**spreads(figures), event_precision=precision), tuple(run["cider_d"] for run in figures)
+
+
+def measure_references(records: Sequence[SceneRecord]) -> ReferenceFigures:
+    """The references' own figures."""
+    references = [caption for record in records for caption in record.captions]
+    vocabulary = {word for text in references for word in words_of(text)}
+    return ReferenceFigures(count=len(references), vocabulary=len(vocabulary), words=_mean_words(references))
+
+
+def with_gains(bridges: Sequence[CaptionedBridge]) -> list[CaptionedBridge]:
+    """The bridges of one setting, with the gain of each over the identity among them."""
+    plain = next((bridge.cider_d_by_seed for bridge in bridges if bridge.kind == _PLAIN), ())
+    if not plain:
+        return list(bridges)
+    return [bridge.model_copy(update={"gain": gain(bridge.cider_d_by_seed, plain)}) for bridge in bridges]
+
+
+def gain(ours: Sequence[float], plain: Sequence[float]) -> Spread | None:
+    """What is gained over the other scores in per cent, seed by seed; no value where one of them is 0."""
+    if not all(plain):
+        return None
+    return _spread([100 * (one / other - 1) for one, other in zip(ours, plain, strict=True)])
+
+
+def margins(setting: Setting, bridges: Sequence[CaptionedBridge]) -> list[Margin]:
+    """CIDEr-D of every Diffusion-Link among the bridges of one setting, less that of every other bridge."""
+    return [
+        _margin(setting, ours, rival) for ours in bridges if ours.kind == _OURS for rival in bridges if rival is not ours
+    ]
+
+
+def _margin(setting: Setting, ours: CaptionedBridge, rival: CaptionedBridge) -> Margin:
+    pairs = zip(ours.cider_d_by_seed, rival.cider_d_by_seed, strict=True)
+    difference = _spread([one - other for one, other in pairs])
+    sds = difference.mean / difference.sd if difference.sd > 0 else None
+    return Margin(setting=setting, ours=ours.name, rival=rival.name, difference=difference, sds=sds)
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return spreads([{"value": value} for value in values])["value"]
+
+
+def _mean_words(texts: Sequence[str]) -> float:
+    return statistics.fmean(len(words_of(text)) for text in texts)

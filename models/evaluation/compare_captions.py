@@ -1,0 +1,239 @@
+"""evaluate captions: captions behind every bridge of a comparison, zero-shot and supervised, the rest equal.
+
+Reads corpus/ and embeddings/, bridges/, decoders/ and decoders-supervised/ (and makes there what is missing), writes
+evaluation-captions/, or evaluation-captions-validation/ for the split that settings are chosen on: report.json, report.md,
+and captions.jsonl, a line a scene of {id, truth, references, captions: {setting: {bridge: {seed: caption}}}}, for metrics
+that are not computed here. Under a training seed stand the bridge and the decoder of that seed.
+"""
+
+import importlib.util
+import json
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor
+
+from models.bridge.identity import Identity, IdentityConfig
+from models.bridge.interface import Bridge
+from models.decoder.store import load_decoder
+from models.evaluation.caption_comparison import (
+    SETTINGS,
+    CaptionComparisonRecipe,
+    DecoderMaker,
+    Setting,
+)
+from models.evaluation.caption_figures import gain, margins, measure_captions, measure_references, with_gains
+from models.evaluation.caption_metrics import check_available
+from models.evaluation.caption_report import (
+    CaptionedBridge,
+    CaptionReport,
+    CaptionSample,
+    Seen,
+    markdown_caption_report,
+)
+from models.evaluation.clips import Advance
+from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
+from models.evaluation.events import EventReader
+from models.evaluation.settings import Split
+from models.training.bank import read_sounds
+from models.training.embed import EmbeddingSet
+from models.training.folders import replaced
+from models.training.loop import progress_bar
+from models.training.recipe import Recipe, missing_section
+from models.training.scenes import SceneRecord, SceneSet
+
+_MAX_NEW_TOKENS = 32
+_BATCH_SIZE = 64
+_SAMPLES = 5
+_SAMPLED_KINDS = ("identity", "diffusion-link")
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """One bridge in one setting: under each seed the bridge, where its decoder is, and what was written."""
+
+    setting: Setting
+    name: str
+    bridges: list[Bridge]
+    decoders: list[Path]
+    captions: tuple[list[str], ...] = ()
+    """Under each seed, one for every scene; none before they are written."""
+    unbridged: tuple[list[str], ...] = ()
+    """The same, of the audio as it is before the same decoders, where a zero-shot decoder is not everybody's."""
+
+
+def compare_captions(recipe: Recipe, work: Path, device: str, split: Split) -> None:
+    """Make, or find, all bridges and decoders, measure the captions behind each, print the tables and write them.
+
+    Raises:
+        RecipeError: the recipe has no section [comparison.captions], or its table of sounds cannot be read.
+        TrainingError: the embeddings are not there, something kept was made by other settings, or the extra `train` is not
+            installed.
+        DeviceError: there is no such device.
+    """
+    report, lines = _compared(recipe, work, device, split)
+    text = markdown_caption_report(report)
+    directory = work / ("evaluation-captions" if split == "test" else f"evaluation-captions-{split}")
+    with replaced(directory) as new:
+        (new / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (new / "report.md").write_text(text, encoding="utf-8")
+        (new / "captions.jsonl").write_text("".join(lines), encoding="utf-8")
+    console = Console()
+    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console.print(f"Written to {directory}")
+
+
+def compare_captions_report(recipe: Recipe, work: Path, device: str, split: Split) -> CaptionReport:
+    """The same for another report to take in: no tables are printed or written.
+
+    Raises:
+        RecipeError, TrainingError, DeviceError: as `compare_captions` does.
+    """
+    report, _ = _compared(recipe, work, device, split)
+    return report
+
+
+def _compared(recipe: Recipe, work: Path, device: str, split: Split) -> tuple[CaptionReport, list[str]]:
+    """The report, and the lines of captions.jsonl."""
+    comparison = recipe.comparison
+    if comparison is None or comparison.captions is None:
+        raise missing_section("comparison.captions")
+    check_available()
+    reader = EventReader({sound.name: sound.phrases for sound in read_sounds(recipe.corpus.sounds)})
+    held_out, records = EmbeddingSet.load(work, split), SceneSet.load(work / "corpus", split).records
+    maker, texts = BridgeMaker.load(work, device), EmbeddingSet.load(work, "encoder")
+    seeds = comparison.seeds[: comparison.captions.seeds]
+    made = _make(comparison, comparison.captions, seeds, maker, texts)
+    rivals = _with_captions(made, seeds, held_out.audio, maker.device)
+    bridges = [_measure(rival, records, reader) for rival in rivals]
+    by_setting = {setting: [bridge for bridge in bridges if bridge.setting == setting] for setting in SETTINGS}
+    report = CaptionReport(
+        split=split,
+        scenes=len(records),
+        seeds=seeds,
+        seen=Seen(
+            encoder_trained_here=recipe.clap is not None,
+            encoder_scenes=len(texts.offsets) - 1,
+            encoder_captions=len(texts.text),
+            bridge_scenes=len(maker.pairs.audio),
+            bridge_captions=len(maker.pairs.text),
+        ),
+        tools={"java": shutil.which("java") is not None, "aac-metrics": importlib.util.find_spec("aac_metrics") is not None},
+        references=measure_references(records),
+        bridges=tuple(bridge for setting in SETTINGS for bridge in with_gains(by_setting[setting])),
+        margins=tuple(margin for setting in SETTINGS for margin in margins(setting, by_setting[setting])),
+        samples=_samples(rivals, records, seeds[0]),
+    )
+    return report, [_line(row, record, rivals, seeds) for row, record in enumerate(records)]
+
+
+def _make(
+    comparison: ComparisonRecipe,
+    recipe: CaptionComparisonRecipe,
+    seeds: Sequence[int],
+    maker: BridgeMaker,
+    texts: EmbeddingSet,
+) -> list[Rival]:
+    """Make, or find, every bridge and decoder, before the first caption is written: a run that is broken off goes on."""
+    decoders = DecoderMaker(maker.work, maker.device, recipe.decoder, maker.pairs, texts, maker.validation)
+    rivals = []
+    for name, bridge_recipe in comparison.bridges.items():
+        bridges = maker.bridges(name, bridge_recipe, seeds)
+        for setting in SETTINGS:
+            made = [decoders.make(setting, name, bridge, seed) for bridge, seed in zip(bridges, seeds, strict=True)]
+            rivals.append(Rival(setting, name, bridges, made))
+    return rivals
+
+
+@torch.no_grad()
+def _with_captions(
+    rivals: Sequence[Rival], seeds: Sequence[int], audio: Float[Tensor, "scenes dim"], device: torch.device
+) -> list[Rival]:
+    """The rivals with what each writes under every seed."""
+    with progress_bar() as progress:
+        passes = len(rivals) + sum(map(_has_decoder_of_its_own, rivals))
+        task = progress.add_task("writing captions", total=passes * len(seeds) * len(audio))
+
+        def advance(count: int) -> None:
+            progress.advance(task, count)
+
+        def written(rival: Rival, bridges: Sequence[Bridge]) -> Iterator[list[str]]:
+            for bridge, decoder, seed in zip(bridges, rival.decoders, seeds, strict=True):
+                # As in `evaluate gap`, every scene has a noise of its own under every seed.
+                scene_seeds = range(seed * len(audio), (seed + 1) * len(audio))
+                yield _write(bridge(audio.to(device), scene_seeds), scene_seeds, decoder, advance)
+
+        def captioned(rival: Rival) -> Rival:
+            plain = [Identity(IdentityConfig(dim=audio.shape[1]))] * len(seeds) if _has_decoder_of_its_own(rival) else None
+            unbridged = tuple(written(rival, plain)) if plain else ()
+            return replace(rival, captions=tuple(written(rival, rival.bridges)), unbridged=unbridged)
+
+        return [captioned(rival) for rival in rivals]
+
+
+def _has_decoder_of_its_own(rival: Rival) -> bool:
+    """Whether the rival's decoder knows texts alone, and another decoder than that of most other bridges."""
+    return rival.setting == "zero-shot" and rival.bridges[0].own_text_side
+
+
+def _write(bridged: Float[Tensor, "scenes dim"], seeds: Sequence[int], directory: Path, advance: Advance) -> list[str]:
+    decoder = load_decoder(directory, bridged.device)
+    captions: list[str] = []
+    for start in range(0, len(bridged), _BATCH_SIZE):
+        part = bridged[start : start + _BATCH_SIZE]
+        written = decoder.generate(
+            part, seeds=seeds[start : start + len(part)], candidates=1, max_new_tokens=_MAX_NEW_TOKENS
+        )
+        captions.extend(texts[0] for texts in written)
+        advance(len(part))
+    return captions
+
+
+def _measure(rival: Rival, records: Sequence[SceneRecord], reader: EventReader) -> CaptionedBridge:
+    figures, cider_d_by_seed = measure_captions(rival.captions, records, reader)
+    unbridged = measure_captions(rival.unbridged, records, reader)[1] if rival.unbridged else ()
+    bridge = rival.bridges[0]
+    return CaptionedBridge(
+        setting=rival.setting,
+        name=rival.name,
+        kind=bridge.config.kind,
+        own_text_side=bridge.own_text_side,
+        figures=figures,
+        cider_d_by_seed=cider_d_by_seed,
+        gain=None,
+        gain_same_decoder=gain(cider_d_by_seed, unbridged) if unbridged else None,
+    )
+
+
+def _samples(rivals: Sequence[Rival], records: Sequence[SceneRecord], seed: int) -> tuple[CaptionSample, ...]:
+    """Captions under the first seed, of scenes drawn by the seed alone, without a bridge and behind Diffusion-Link."""
+    shown = [rival for rival in rivals if rival.bridges[0].config.kind in _SAMPLED_KINDS]
+    rows = random.Random(seed).sample(range(len(records)), min(_SAMPLES, len(records))) if shown else []
+    return tuple(
+        CaptionSample(
+            id=records[row].id,
+            truth=records[row].sounds,
+            reference=records[row].captions[0],
+            captions={
+                setting: {rival.name: rival.captions[0][row] for rival in shown if rival.setting == setting}
+                for setting in SETTINGS
+            },
+        )
+        for row in rows
+    )
+
+
+def _line(row: int, record: SceneRecord, rivals: Sequence[Rival], seeds: Sequence[int]) -> str:
+    """One line of captions.jsonl."""
+    captions: dict[str, dict[str, dict[str, str]]] = {setting: {} for setting in SETTINGS}
+    for rival in rivals:
+        written = zip(seeds, rival.captions, strict=True)
+        captions[rival.setting][rival.name] = {str(seed): texts[row] for seed, texts in written}
+    content = {"id": record.id, "truth": record.sounds, "references": record.captions, "captions": captions}
+    return json.dumps(content, ensure_ascii=False) + "\n"
