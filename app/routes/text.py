@@ -31,7 +31,7 @@ _JSON_BODY = {
 
 @router.post("/text", response_model=TextResponse, responses=responses_for("text"), openapi_extra=_JSON_BODY)
 async def text(request: Request, options: Annotated[TextOptions, Query()]) -> Response:
-    """Embed texts with CLAP's text tower."""
+    """Embed texts in the space that POST /bridge puts sounds in."""
     service, trace, times = service_of(request), trace_of(request.scope), StageTimes()
     engine = service.ready_engine()
     if (kind := media_type(request)) != "application/json":

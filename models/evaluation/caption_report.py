@@ -47,7 +47,7 @@ class CaptionedBridge(Figures):
     name: str
     kind: str
     own_text_side: bool
-    """Its zero-shot decoder is its own, trained on texts as this bridge has them."""
+    """Its zero-shot decoder is its own, trained on texts that this bridge noised or moved."""
     figures: CaptionFigures
     cider_d_by_seed: tuple[float, ...]
     gain: Spread | None
@@ -166,7 +166,7 @@ def caption_head(report: CaptionReport) -> str:
         "lower case and stripped of punctuation, without PTB tokenisation.",
     ]
     if own:
-        paragraphs.append(f"† {own}: behind a zero-shot decoder of its own, trained on texts as this bridge has them.")
+        paragraphs.append(f"† {own}: a zero-shot decoder of its own, trained on texts that this bridge noised or moved.")
     return "\n\n".join(paragraphs)
 
 

@@ -108,7 +108,7 @@ def test_gains_and_margins_stand_in_one_table() -> None:
 def test_a_decoder_of_its_own_is_marked_where_it_is_used() -> None:
     assert "apart †" in _cells(_report(), "Captions, zero-shot")
     assert "apart" in _cells(_report(), "Captions, supervised")
-    assert "† `apart`: behind a zero-shot decoder of its own" in caption_head(_report())
+    assert "† `apart`: a zero-shot decoder of its own" in caption_head(_report())
     others = tuple(bridge for bridge in _report().bridges if not bridge.own_text_side)
     assert "†" not in markdown_caption_report(_report(bridges=others))
 
