@@ -2,8 +2,9 @@
 
 The bridge itself is a - μ_a. Its other half is the decoder's training, on normalise(t - μ_t + N(0, σ² I)): without it
 the output means nothing, since it does not lie in CLAP's text space but in that of texts seen from their mean. So a
-decoder must be trained on `noised_text_side` of this bridge, with noise of σ² = 0.016 a coordinate (that of CapDec,
-Nukrai et al. 2022, arXiv 2211.00575), and texts that the output is compared with must go through `text_side` too.
+decoder must be trained on `noised_text_side` of this bridge, and texts that the output is compared with must go through
+`text_side` too. The authors' σ² is 0.016 a coordinate, that of CapDec (Nukrai et al. 2022, arXiv 2211.00575); here it is
+the `noise_variance` of the decoder's recipe.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,7 @@ class C3(Bridge):
         return direction_from(audio_embeddings, self.statistics.audio_mean)
 
     @property
-    def own_text_side(self) -> bool:
+    def own_text_space(self) -> bool:
         """Its texts are without their mean."""
         return True
 

@@ -58,8 +58,8 @@ class DiffusionBridge(LearnedBridge):
         return self.text_embeddings(mean_of_samples(z_0, sampling.num_samples))
 
     @property
-    def own_text_side(self) -> bool:
-        """Texts go through this bridge's network."""
+    def augments_texts(self) -> bool:
+        """They are noised and walked back."""
         return True
 
     def noised_text_side(

@@ -52,8 +52,8 @@ class DiffusionLink(LearnedBridge):
         return self.text_embeddings(mean_of_samples(z_0, sampling.num_samples))
 
     @property
-    def own_text_side(self) -> bool:
-        """With an `augmentation_step`, texts go through this bridge's network."""
+    def augments_texts(self) -> bool:
+        """With an `augmentation_step`, they are noised and walked back."""
         return self.config.augmentation_step is not None
 
     def noised_text_side(

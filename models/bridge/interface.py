@@ -40,11 +40,13 @@ class Bridge(nn.Module):
         """Bridge unit audio embeddings; row i draws its noise from seeds[i] alone, the same alone or in a batch."""
 
     @property
-    def own_text_side(self) -> bool:
-        """Whether a decoder that is trained on texts must be trained for this bridge alone.
+    def own_text_space(self) -> bool:
+        """Whether texts must go through `text_side` to be comparable with the output: no decoder of others can read it."""
+        return False
 
-        So it is where texts are noised in a way of the bridge's own, or lie in a space of its own.
-        """
+    @property
+    def augments_texts(self) -> bool:
+        """Whether `noised_text_side` puts texts through the bridge itself, in CLAP's text space, in place of plain noise."""
         return False
 
     def text_side(self, text_embeddings: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:

@@ -24,7 +24,7 @@ class LossConfig(FrozenConfig):
     """Weights of the terms."""
 
     text_weight: NonNegativeFloat = 1.0
-    """w_t of the text's own term; 0 leaves the audio alone, noised regression."""
+    """w_t of the text's own term; 0: only the audio term remains, a noised regression."""
     audio_weight: NonNegativeFloat = 1.0
     """w_a of the cross-sample term; 0 makes a text-only diffusion model."""
     topology_weight: NonNegativeFloat = 1.0
@@ -80,7 +80,7 @@ def bridge_loss(
     text: Float[Tensor, "batch dim"],
     noised: NoisedPairs,
 ) -> BridgeLoss:
-    """L = w_t |f(t_k, k) - t|² + w_a |f(a_k, k) - t|² + λ L_topo; design and paper have w_t = 1.
+    """L = w_t |f(t_k, k) - t|² + w_a |f(a_k, k) - t|² + λ L_topo; the design has w_t = 1.
 
     Squared norms are means over batch and coordinates, so that weights mean the same at every width. L_topo is the mean
     of the topology losses of the two predictions, weighted w_t and w_a like the terms they stand beside. A term of

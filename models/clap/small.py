@@ -5,15 +5,12 @@ The classes are those of production: transformers' `ClapModel` with a RoBERTa te
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from transformers import ClapAudioConfig, ClapConfig, ClapModel, ClapTextConfig, PreTrainedTokenizerBase
 
 from models.clap.cnn import CnnClapModel, CnnTowerConfig
 from models.clap.encoder import ClapEncoder
 from models.clap.log_mel import NUM_MELS
-
-TEMPERATURE = 1 / 100
-"""Fixed, as released encoders have learned it: it makes their modality gap (Liang et al. 2022, arXiv 2203.02053)."""
 
 
 class SmallClapConfig(BaseModel):
@@ -23,6 +20,9 @@ class SmallClapConfig(BaseModel):
 
     dim: PositiveInt = 256
     """Width of the embeddings."""
+    temperature: float = Field(default=1 / 100, ge=1 / 100)
+    """Which cosines are divided by. Released encoders have learned 1/100, the least that they may, and it makes their
+    modality gap (Liang et al. 2022, arXiv 2203.02053)."""
     tower: Literal["cnn", "htsat"] = "cnn"
     channels: tuple[PositiveInt, ...] = (32, 64, 128, 256)
     """Blocks of the CNN."""
@@ -46,7 +46,7 @@ def build_small_clap(config: SmallClapConfig, tokenizer: PreTrainedTokenizerBase
         text_config=_text_config(config, tokenizer).to_dict(),
         audio_config=_audio_config(config).to_dict(),
         projection_dim=config.dim,
-        logit_scale_init_value=1 / TEMPERATURE,
+        logit_scale_init_value=1 / config.temperature,
         **extras,
     )
     model_class = CnnClapModel if config.tower == "cnn" else ClapModel

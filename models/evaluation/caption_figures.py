@@ -1,7 +1,7 @@
 """From the captions of a comparison to its figures: spreads over seeds, gains over no bridge, margins over rivals.
 
-Gains and margins are taken seed by seed, then summed up: bridges under one seed share what is random of it (and zero-shot
-their decoder), so their differences spread less than they do.
+Gains and margins are taken seed by seed, then summed up: bridges under one seed share what is random of it, and zero-shot
+their decoder where it is not their own, so their differences spread less than they do.
 """
 
 import statistics
@@ -9,12 +9,11 @@ from collections.abc import Sequence
 
 from models.evaluation.caption_comparison import Setting
 from models.evaluation.caption_metrics import score_captions, words_of
-from models.evaluation.caption_report import CaptionedBridge, CaptionFigures, Margin, ReferenceFigures
+from models.evaluation.caption_results import CaptionedBridge, CaptionFigures, Margin, ReferenceFigures
 from models.evaluation.events import EventReader, score_events
 from models.evaluation.gap import Spread, spreads
+from models.evaluation.gap_report import OURS, PLAIN
 from models.training.scenes import SceneRecord
-
-_PLAIN, _OURS = "identity", "diffusion-link"
 
 
 def measure_captions(
@@ -46,13 +45,13 @@ def measure_references(records: Sequence[SceneRecord]) -> ReferenceFigures:
 
 def with_gains(bridges: Sequence[CaptionedBridge]) -> list[CaptionedBridge]:
     """The bridges of one setting, with the gain of each over the identity among them."""
-    plain = next((bridge.cider_d_by_seed for bridge in bridges if bridge.kind == _PLAIN), ())
+    plain = next((bridge.cider_d_by_seed for bridge in bridges if bridge.kind == PLAIN), ())
     if not plain:
         return list(bridges)
-    return [bridge.model_copy(update={"gain": gain(bridge.cider_d_by_seed, plain)}) for bridge in bridges]
+    return [bridge.model_copy(update={"gain": _gain(bridge.cider_d_by_seed, plain)}) for bridge in bridges]
 
 
-def gain(ours: Sequence[float], plain: Sequence[float]) -> Spread | None:
+def _gain(ours: Sequence[float], plain: Sequence[float]) -> Spread | None:
     """What is gained over the other scores in per cent, seed by seed; no value where one of them is 0."""
     if not all(plain):
         return None
@@ -61,9 +60,7 @@ def gain(ours: Sequence[float], plain: Sequence[float]) -> Spread | None:
 
 def margins(setting: Setting, bridges: Sequence[CaptionedBridge]) -> list[Margin]:
     """CIDEr-D of every Diffusion-Link among the bridges of one setting, less that of every other bridge."""
-    return [
-        _margin(setting, ours, rival) for ours in bridges if ours.kind == _OURS for rival in bridges if rival is not ours
-    ]
+    return [_margin(setting, ours, rival) for ours in bridges if ours.kind == OURS for rival in bridges if rival is not ours]
 
 
 def _margin(setting: Setting, ours: CaptionedBridge, rival: CaptionedBridge) -> Margin:

@@ -1,9 +1,10 @@
 """evaluate captions: captions behind every bridge of a comparison, zero-shot and supervised, the rest equal.
 
-Reads corpus/ and embeddings/, bridges/, decoders/ and decoders-supervised/ (and makes there what is missing), writes
-evaluation-captions/, or evaluation-captions-validation/ for the split that settings are chosen on: report.json, report.md,
-and captions.jsonl, a line a scene of {id, truth, references, captions: {setting: {bridge: {seed: caption}}}}, for metrics
-that are not computed here. Under a training seed stand the bridge and the decoder of that seed.
+Reads corpus/, embeddings/, bridges/, decoders/ and decoders-supervised/ (and makes there what is missing, embeddings
+where the recipe names an encoder), writes evaluation-captions/, or evaluation-captions-validation/ for the split that
+settings are chosen on: report.json, report.md, and captions.jsonl, a line a scene of {id, truth, references, captions:
+{setting: {bridge: {seed: caption}}}}, for metrics that are not computed here. A bridge is missing from a setting that it
+takes no part in. Under a training seed stand the bridge and the decoder of that seed.
 """
 
 import importlib.util
@@ -19,7 +20,6 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.interface import Bridge
 from models.decoder.store import load_decoder
 from models.evaluation.caption_comparison import (
@@ -27,19 +27,18 @@ from models.evaluation.caption_comparison import (
     CaptionComparisonRecipe,
     DecoderMaker,
     Setting,
+    augmenter,
+    decoder_choices,
 )
-from models.evaluation.caption_figures import gain, margins, measure_captions, measure_references, with_gains
+from models.evaluation.caption_figures import margins, measure_captions, measure_references, with_gains
 from models.evaluation.caption_metrics import check_available
-from models.evaluation.caption_report import (
-    CaptionedBridge,
-    CaptionReport,
-    CaptionSample,
-    Seen,
-    markdown_caption_report,
-)
+from models.evaluation.caption_report import markdown_caption_report
+from models.evaluation.caption_results import CaptionedBridge, CaptionReport, CaptionSample, Seen
 from models.evaluation.clips import Advance
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
+from models.evaluation.encoder_copy import encoder_trained_here, make_embeddings
 from models.evaluation.events import EventReader
+from models.evaluation.gap_report import OURS, PLAIN
 from models.evaluation.settings import Split
 from models.training.bank import read_sounds
 from models.training.embed import EmbeddingSet
@@ -51,7 +50,7 @@ from models.training.scenes import SceneRecord, SceneSet
 _MAX_NEW_TOKENS = 32
 _BATCH_SIZE = 64
 _SAMPLES = 5
-_SAMPLED_KINDS = ("identity", "diffusion-link")
+_SAMPLED_KINDS = (PLAIN, OURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,11 @@ class Rival:
 
     setting: Setting
     name: str
+    own_decoder: bool
     bridges: list[Bridge]
     decoders: list[Path]
     captions: tuple[list[str], ...] = ()
     """Under each seed, one for every scene; none before they are written."""
-    unbridged: tuple[list[str], ...] = ()
-    """The same, of the audio as it is before the same decoders, where a zero-shot decoder is not everybody's."""
 
 
 def compare_captions(recipe: Recipe, work: Path, device: str, split: Split) -> None:
@@ -75,9 +73,13 @@ def compare_captions(recipe: Recipe, work: Path, device: str, split: Split) -> N
         RecipeError: the recipe has no section [comparison.captions], or its table of sounds cannot be read.
         TrainingError: the embeddings are not there, something kept was made by other settings, or the extra `train` is not
             installed.
+        ArtifactError: the recipe's encoder cannot be used.
         DeviceError: there is no such device.
     """
-    report, lines = _compared(recipe, work, device, split)
+    comparison, _ = _sections(recipe)
+    reader = caption_reader(recipe)
+    make_embeddings(comparison.encoder, recipe.embed, work, device)
+    report, lines = _compared(recipe, reader, BridgeMaker.load(work, device), EmbeddingSet.load(work, split), split)
     text = markdown_caption_report(report)
     directory = work / ("evaluation-captions" if split == "test" else f"evaluation-captions-{split}")
     with replaced(directory) as new:
@@ -89,27 +91,43 @@ def compare_captions(recipe: Recipe, work: Path, device: str, split: Split) -> N
     console.print(f"Written to {directory}")
 
 
-def compare_captions_report(recipe: Recipe, work: Path, device: str, split: Split) -> CaptionReport:
-    """The same for another report to take in: no tables are printed or written.
+def caption_reader(recipe: Recipe) -> EventReader:
+    """What finds sounds in captions; made before anything is trained, since captions come after hours of it.
 
     Raises:
-        RecipeError, TrainingError, DeviceError: as `compare_captions` does.
+        RecipeError: the recipe's table of sounds cannot be read.
+        TrainingError: the extra `train`, which captions are scored with, is not installed.
     """
-    report, _ = _compared(recipe, work, device, split)
+    check_available()
+    return EventReader({sound.name: sound.phrases for sound in read_sounds(recipe.corpus.sounds)})
+
+
+def compare_captions_report(
+    recipe: Recipe, reader: EventReader, maker: BridgeMaker, held_out: EmbeddingSet, split: Split
+) -> CaptionReport:
+    """The same for another report to take in, of the scenes of `split`: no tables are printed or written.
+
+    Raises:
+        RecipeError, TrainingError: as `compare_captions` does.
+    """
+    report, _ = _compared(recipe, reader, maker, held_out, split)
     return report
 
 
-def _compared(recipe: Recipe, work: Path, device: str, split: Split) -> tuple[CaptionReport, list[str]]:
-    """The report, and the lines of captions.jsonl."""
-    comparison = recipe.comparison
-    if comparison is None or comparison.captions is None:
+def _sections(recipe: Recipe) -> tuple[ComparisonRecipe, CaptionComparisonRecipe]:
+    if recipe.comparison is None or recipe.comparison.captions is None:
         raise missing_section("comparison.captions")
-    check_available()
-    reader = EventReader({sound.name: sound.phrases for sound in read_sounds(recipe.corpus.sounds)})
-    held_out, records = EmbeddingSet.load(work, split), SceneSet.load(work / "corpus", split).records
-    maker, texts = BridgeMaker.load(work, device), EmbeddingSet.load(work, "encoder")
-    seeds = comparison.seeds[: comparison.captions.seeds]
-    made = _make(comparison, comparison.captions, seeds, maker, texts)
+    return recipe.comparison, recipe.comparison.captions
+
+
+def _compared(
+    recipe: Recipe, reader: EventReader, maker: BridgeMaker, held_out: EmbeddingSet, split: Split
+) -> tuple[CaptionReport, list[str]]:
+    """The report, and the lines of captions.jsonl."""
+    comparison, captions = _sections(recipe)
+    records, texts = SceneSet.load(maker.work / "corpus", split).records, EmbeddingSet.load(maker.work, "encoder")
+    seeds = comparison.seeds[: captions.seeds]
+    made = _make(comparison, captions, seeds, maker, texts)
     rivals = _with_captions(made, seeds, held_out.audio, maker.device)
     bridges = [_measure(rival, records, reader) for rival in rivals]
     by_setting = {setting: [bridge for bridge in bridges if bridge.setting == setting] for setting in SETTINGS}
@@ -118,11 +136,14 @@ def _compared(recipe: Recipe, work: Path, device: str, split: Split) -> tuple[Ca
         scenes=len(records),
         seeds=seeds,
         seen=Seen(
-            encoder_trained_here=recipe.clap is not None,
+            encoder_trained_here=encoder_trained_here(maker.work),
             encoder_scenes=len(texts.offsets) - 1,
             encoder_captions=len(texts.text),
             bridge_scenes=len(maker.pairs.audio),
             bridge_captions=len(maker.pairs.text),
+            pairs_shares=comparison.pairs_shares,
+            noise_variance=captions.decoder.noise_variance,
+            augmenter=augmenter({rival.name: rival.bridges[0] for rival in rivals}),
         ),
         tools={"java": shutil.which("java") is not None, "aac-metrics": importlib.util.find_spec("aac_metrics") is not None},
         references=measure_references(records),
@@ -142,12 +163,14 @@ def _make(
 ) -> list[Rival]:
     """Make, or find, every bridge and decoder, before the first caption is written: a run that is broken off goes on."""
     decoders = DecoderMaker(maker.work, maker.device, recipe.decoder, maker.pairs, texts, maker.validation)
+    bridges = {name: maker.bridges(name, bridge_recipe, seeds) for name, bridge_recipe in comparison.bridges.items()}
+    first = {name: by_seed[0] for name, by_seed in bridges.items()}
     rivals = []
-    for name, bridge_recipe in comparison.bridges.items():
-        bridges = maker.bridges(name, bridge_recipe, seeds)
-        for setting in SETTINGS:
-            made = [decoders.make(setting, name, bridge, seed) for bridge, seed in zip(bridges, seeds, strict=True)]
-            rivals.append(Rival(setting, name, bridges, made))
+    for setting in SETTINGS:
+        for name, choice in decoder_choices(setting, first).items():
+            teachers = zip(bridges[choice.teacher], seeds, strict=True)
+            made = [decoders.make(setting, choice.teacher, teacher, seed) for teacher, seed in teachers]
+            rivals.append(Rival(setting, name, choice.own, bridges[name], made))
     return rivals
 
 
@@ -157,29 +180,18 @@ def _with_captions(
 ) -> list[Rival]:
     """The rivals with what each writes under every seed."""
     with progress_bar() as progress:
-        passes = len(rivals) + sum(map(_has_decoder_of_its_own, rivals))
-        task = progress.add_task("writing captions", total=passes * len(seeds) * len(audio))
+        task = progress.add_task("writing captions", total=len(rivals) * len(seeds) * len(audio))
 
         def advance(count: int) -> None:
             progress.advance(task, count)
 
-        def written(rival: Rival, bridges: Sequence[Bridge]) -> Iterator[list[str]]:
-            for bridge, decoder, seed in zip(bridges, rival.decoders, seeds, strict=True):
+        def written(rival: Rival) -> Iterator[list[str]]:
+            for bridge, decoder, seed in zip(rival.bridges, rival.decoders, seeds, strict=True):
                 # As in `evaluate gap`, every scene has a noise of its own under every seed.
                 scene_seeds = range(seed * len(audio), (seed + 1) * len(audio))
                 yield _write(bridge(audio.to(device), scene_seeds), scene_seeds, decoder, advance)
 
-        def captioned(rival: Rival) -> Rival:
-            plain = [Identity(IdentityConfig(dim=audio.shape[1]))] * len(seeds) if _has_decoder_of_its_own(rival) else None
-            unbridged = tuple(written(rival, plain)) if plain else ()
-            return replace(rival, captions=tuple(written(rival, rival.bridges)), unbridged=unbridged)
-
-        return [captioned(rival) for rival in rivals]
-
-
-def _has_decoder_of_its_own(rival: Rival) -> bool:
-    """Whether the rival's decoder knows texts alone, and another decoder than that of most other bridges."""
-    return rival.setting == "zero-shot" and rival.bridges[0].own_text_side
+        return [replace(rival, captions=tuple(written(rival))) for rival in rivals]
 
 
 def _write(bridged: Float[Tensor, "scenes dim"], seeds: Sequence[int], directory: Path, advance: Advance) -> list[str]:
@@ -197,17 +209,14 @@ def _write(bridged: Float[Tensor, "scenes dim"], seeds: Sequence[int], directory
 
 def _measure(rival: Rival, records: Sequence[SceneRecord], reader: EventReader) -> CaptionedBridge:
     figures, cider_d_by_seed = measure_captions(rival.captions, records, reader)
-    unbridged = measure_captions(rival.unbridged, records, reader)[1] if rival.unbridged else ()
-    bridge = rival.bridges[0]
     return CaptionedBridge(
         setting=rival.setting,
         name=rival.name,
-        kind=bridge.config.kind,
-        own_text_side=bridge.own_text_side,
+        kind=rival.bridges[0].config.kind,
+        own_decoder=rival.own_decoder,
         figures=figures,
         cider_d_by_seed=cider_d_by_seed,
         gain=None,
-        gain_same_decoder=gain(cider_d_by_seed, unbridged) if unbridged else None,
     )
 
 
@@ -222,7 +231,7 @@ def _samples(rivals: Sequence[Rival], records: Sequence[SceneRecord], seed: int)
             reference=records[row].captions[0],
             captions={
                 setting: {rival.name: rival.captions[0][row] for rival in shown if rival.setting == setting}
-                for setting in SETTINGS
+                for setting in dict.fromkeys(rival.setting for rival in shown)
             },
         )
         for row in rows
@@ -231,9 +240,9 @@ def _samples(rivals: Sequence[Rival], records: Sequence[SceneRecord], seed: int)
 
 def _line(row: int, record: SceneRecord, rivals: Sequence[Rival], seeds: Sequence[int]) -> str:
     """One line of captions.jsonl."""
-    captions: dict[str, dict[str, dict[str, str]]] = {setting: {} for setting in SETTINGS}
+    captions: dict[str, dict[str, dict[str, str]]] = {}
     for rival in rivals:
         written = zip(seeds, rival.captions, strict=True)
-        captions[rival.setting][rival.name] = {str(seed): texts[row] for seed, texts in written}
+        captions.setdefault(rival.setting, {})[rival.name] = {str(seed): texts[row] for seed, texts in written}
     content = {"id": record.id, "truth": record.sounds, "references": record.captions, "captions": captions}
     return json.dumps(content, ensure_ascii=False) + "\n"

@@ -1,8 +1,9 @@
 """evaluate gap: the modality gap behind every bridge of a comparison, on scenes that neither encoder nor bridge has seen.
 
-Reads embeddings/ and bridges/ (and makes there what is missing), writes evaluation-gap/, or evaluation-gap-validation/ for
-the split that settings are chosen on. Each scene stands with its first caption. A run is one training seed, its noise
-another for every scene and run; the linear probe is fitted to the same halves of the scenes in every run.
+Reads embeddings/ and bridges/ (and makes there what is missing, embeddings where the recipe names an encoder), writes
+evaluation-gap/, or evaluation-gap-validation/ for the split that settings are chosen on. Each scene stands with its first
+caption. A run is one training seed, its noise another for every scene and run; the linear probe is fitted to the same
+halves of the scenes in every run.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,14 @@ from models.bridge.interface import Bridge
 from models.bridge.learned import LearnedBridge
 from models.errors import TrainingError
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
+from models.evaluation.encoder_copy import make_embeddings
 from models.evaluation.gap import GapFigures, measure_gap, seen_from_mean, spreads
 from models.evaluation.gap_report import ComparedBridge, Criteria, GapReport, markdown_gap_report
 from models.evaluation.retrieval import score_retrieval
 from models.evaluation.settings import Split
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
+from models.training.recipe import Recipe, missing_section
 
 _PROBE_SEEDS = (0, 1, 2)
 """Ways to halve the scenes; a run's probe accuracy is the mean over them."""
@@ -32,16 +35,22 @@ Sides = tuple[Float[Tensor, "pairs dim"], Float[Tensor, "pairs dim"]]
 """Bridged audio, and the texts as that bridge has them."""
 
 
-def compare_gap(recipe: ComparisonRecipe, work: Path, device: str, split: Split) -> None:
+def compare_gap(recipe: Recipe, work: Path, device: str, split: Split) -> None:
     """Make, or find, all bridges, measure the gap behind each, print the tables and write them.
 
     Raises:
+        RecipeError: the recipe has no section [comparison].
         TrainingError: the embeddings are not there, a kept bridge was made by other settings, or one cannot be measured.
+        ArtifactError: the recipe's encoder cannot be used.
         DeviceError: there is no such device.
     """
+    comparison = recipe.comparison
+    if comparison is None:
+        raise missing_section("comparison")
+    make_embeddings(comparison.encoder, recipe.embed, work, device)
     everything = EmbeddingSet.load(work, split)
     held_out = everything.first(len(everything.audio))
-    report = measure_bridges(recipe, BridgeMaker.load(work, device), held_out, split)
+    report = measure_bridges(comparison, BridgeMaker.load(work, device), held_out, split)
     text = markdown_gap_report(report)
     directory = work / ("evaluation-gap" if split == "test" else f"evaluation-gap-{split}")
     with replaced(directory) as new:
@@ -71,6 +80,7 @@ def measure_bridges(recipe: ComparisonRecipe, maker: BridgeMaker, held_out: Embe
         distinct_captions=len(set(held_out.captions)),
         training_scenes=len(maker.pairs.audio),
         training_captions=len(maker.pairs.text),
+        pairs_shares=recipe.pairs_shares,
         seeds=recipe.seeds,
         bridges=tuple(compared),
     )

@@ -2,8 +2,8 @@
 
 Makes, or finds, all that `evaluate gap` and `evaluate captions` do, the bridges of the sweeps, and where the recipe names
 an encoder also embeddings/, so that it can follow `corpus` at once. Writes evaluation-report/, or
-evaluation-report-validation/: report.md and its plots/, report.html with everything inside, report.json, the same bytes
-every time, and speed.json, which is not.
+evaluation-report-validation/: report.md and its plots/, report.html with everything inside, report.json and speed.json.
+report.json and the plots are the same bytes every time; the other three hold times, and are not.
 """
 
 import importlib
@@ -16,14 +16,15 @@ from rich.console import Console
 from models.bridge.interface import Bridge
 from models.errors import TrainingError
 from models.evaluation.bridge_speed import SpeedReport, measure_speeds, speed_table
-from models.evaluation.caption_report import CaptionReport, caption_head, caption_tables
-from models.evaluation.compare_captions import compare_captions_report
+from models.evaluation.caption_report import caption_head, caption_tables
+from models.evaluation.caption_results import CaptionReport
+from models.evaluation.compare_captions import caption_reader, compare_captions_report
 from models.evaluation.compare_gap import measure_bridges
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
 from models.evaluation.comparison_html import html_document
 from models.evaluation.document import PLOTS_FOLDER, Plot, Section, markdown_document
 from models.evaluation.encoder_copy import make_embeddings
-from models.evaluation.gap_report import GapReport, gap_head, gap_tables
+from models.evaluation.gap_report import SPREAD_NOTE, GapReport, gap_head, gap_tables
 from models.evaluation.settings import Figures, Split
 from models.evaluation.sweeps import SweepReport, measure_sweep, sweep_table
 from models.training.embed import EmbeddingSet
@@ -55,12 +56,13 @@ def compare_report(recipe: Recipe, work: Path, device: str, split: Split) -> Non
     if comparison is None:
         raise missing_section("comparison")
     plots = _report_plots()
+    reader = None if comparison.captions is None else caption_reader(recipe)
     make_embeddings(comparison.encoder, recipe.embed, work, device)
     maker, everything = BridgeMaker.load(work, device), EmbeddingSet.load(work, split)
     held_out = everything.first(len(everything.audio))
     report = ComparisonReport(
         gap=measure_bridges(comparison, maker, held_out, split),
-        captions=None if comparison.captions is None else compare_captions_report(recipe, work, device, split),
+        captions=None if reader is None else compare_captions_report(recipe, reader, maker, held_out, split),
         sweeps=tuple(measure_sweep(sweep, comparison, maker) for sweep in comparison.sweeps),
     )
     bridges = _first_bridges(comparison, maker)
@@ -95,8 +97,9 @@ def _sections(
     if report.sweeps:
         text = (
             f"Measured on the validation split ({report.sweeps[0].pairs} scenes) whatever split the rest is of, since "
-            "settings are chosen by these figures. Every other setting is the recipe's. Mean ± standard deviation over "
-            "training seeds; the best of each bridge is bold, by what is printed."
+            "settings are chosen by these figures. Every other setting is the recipe's unless the title names it. Mean ± "
+            f"standard deviation over as many training seeds as the title says. {SPREAD_NOTE} The best of each bridge is "
+            "bold, by what is printed."
         )
         tables = [sweep_table(sweep) for sweep in report.sweeps]
         sections.append(Section("Sweeps", text, tables, sweep_plots))

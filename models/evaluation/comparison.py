@@ -17,7 +17,7 @@ from models.bridge.interface import Bridge
 from models.bridge.store import load_bridge
 from models.device import resolve_device
 from models.errors import RecipeError
-from models.evaluation.caption_comparison import CaptionComparisonRecipe
+from models.evaluation.caption_comparison import TEXT_DECODER, CaptionComparisonRecipe
 from models.evaluation.sweep_recipe import SweepRecipe, varied
 from models.training.bridge_recipe import BridgeRecipe, LearnedBridgeRecipe
 from models.training.embed import EmbeddingSet
@@ -39,7 +39,7 @@ class ComparisonRecipe(BaseModel):
     captions: CaptionComparisonRecipe | None = None
     """Missing where no captions are written."""
     encoder: Path | None = None
-    """A CLAP folder: `evaluate report` works with it where the work directory holds no encoder yet."""
+    """A CLAP folder: the comparison works with it where the work directory holds no encoder yet."""
     sweeps: tuple[SweepRecipe, ...] = ()
 
     @field_validator("seeds")
@@ -48,6 +48,13 @@ class ComparisonRecipe(BaseModel):
         if len(set(seeds)) < len(seeds):
             raise ValueError("the same seed twice would count one run as two")
         return seeds
+
+    @field_validator("bridges")
+    @classmethod
+    def _names_are_free(cls, bridges: dict[str, BridgeRecipe]) -> dict[str, BridgeRecipe]:
+        if TEXT_DECODER in bridges:
+            raise ValueError(f"no bridge may have the name {TEXT_DECODER!r}: the decoder that they share is kept under it")
+        return bridges
 
     @model_validator(mode="after")
     def _enough_seeds(self) -> "ComparisonRecipe":
@@ -71,6 +78,11 @@ class ComparisonRecipe(BaseModel):
                 except ValueError as error:
                     raise ValueError(f"{label}, bridge {name!r}: {error}") from error
         return self
+
+    @property
+    def pairs_shares(self) -> dict[str, float]:
+        """The share of the training scenes that a bridge sees, of those that do not see all."""
+        return {name: bridge.pairs_share for name, bridge in self.bridges.items() if bridge.pairs_share < 1}
 
     def first_seeds(self, count: int | None) -> "ComparisonRecipe":
         """The same comparison under the first `count` seeds, for a quick look; under all where nothing is said.

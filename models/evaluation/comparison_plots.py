@@ -190,7 +190,7 @@ def _draw_gap(axes: Axes, report: GapReport, side: Side, criterion: str) -> None
         axes.errorbar(gap.mean, 100 * found.mean, xerr=gap.sd, yerr=100 * found.sd, **style)
         values.append((gap.mean, gap.sd))
     means = [mean for mean, _ in values]
-    if min(means) > 0 and max(means) > 10 * min(means) and all(mean > sd for mean, sd in values):
+    if means and min(means) > 0 and max(means) > 10 * min(means) and all(mean > sd for mean, sd in values):
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())

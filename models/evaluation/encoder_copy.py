@@ -5,25 +5,40 @@ from pathlib import Path
 
 from models.errors import TrainingError
 from models.training.embed import EmbedRecipe, embed
-from models.training.folders import finished, replaced
+from models.training.folders import LOG_FILE, SETTINGS_FILE, fingerprint, finished, replaced
+
+
+def encoder_trained_here(work: Path) -> bool:
+    """Whether train-clap was at work in this directory: it leaves its settings and a log, a copied encoder neither."""
+    return any((work / "clap" / name).is_file() for name in (SETTINGS_FILE, LOG_FILE))
 
 
 def make_embeddings(encoder: Path | None, recipe: EmbedRecipe, work: Path, device: str) -> None:
-    """Make work/embeddings where some of it is missing and `encoder` is given; otherwise leave everything as it is.
+    """Make what is missing of work/embeddings, with `encoder` unless one was trained here; leave all alone without it.
 
     Raises:
-        TrainingError: the corpus is not there, or neither is the encoder.
+        TrainingError: the corpus or the encoder is not there, the training of one here is not finished, or another one was
+            copied here before.
         ArtifactError: the encoder is damaged.
         DeviceError: there is no such device.
     """
-    files = [work / "embeddings" / f"{split}.safetensors" for split in recipe.splits]
-    if encoder is None or all(path.is_file() for path in files):
+    if encoder is None:
         return
     finished(work, "corpus")
-    model = work / "clap" / "model"
+    if encoder_trained_here(work):
+        finished(work, "clap/model")
+    else:
+        _copy(encoder, work / "clap" / "model")
+    embed(recipe, work, device, resume=True)
+
+
+def _copy(encoder: Path, model: Path) -> None:
+    if not encoder.is_dir():
+        raise TrainingError(f"{encoder}, the encoder of the comparison, is not a folder")
     if not model.is_dir():
-        if not encoder.is_dir():
-            raise TrainingError(f"{encoder}, the encoder of the comparison, is not a folder")
         with replaced(model) as new:
             shutil.copytree(encoder, new, dirs_exist_ok=True)
-    embed(recipe, work, device, resume=True)
+    elif fingerprint(model.iterdir()) != fingerprint(encoder.iterdir()):
+        raise TrainingError(
+            f"{model} is a copy of another encoder than {encoder}, the comparison's: remove it to begin anew"
+        )

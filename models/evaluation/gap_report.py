@@ -1,23 +1,27 @@
 """What a comparison of bridges by the modality gap found, for programs (report.json) and for people (report.md).
 
 report.json is one object of strict JSON. Keys: `split`, `pairs`, `distinct_captions`, `training_scenes`,
-`training_captions`, `seeds`, and `bridges`, a list of {name, kind, runs, own_space, as_is, centred}; the last two hold
-{paired_cosine .. text_to_audio_r_at_10: {mean, sd}}, `centred` being with each modality's mean removed. Shares are of 1.
+`training_captions`, `pairs_shares` ({bridge: share} of those that were trained on a part of the scenes alone), `seeds`,
+and `bridges`, a list of {name, kind, runs, own_space, as_is, centred}; the last two hold {paired_cosine ..
+text_to_audio_r_at_10: {mean, sd}}, `centred` being with each modality's mean removed. Shares are of 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from models.evaluation.gap import GapFigures, Spread
 from models.evaluation.report import TextTable
 from models.evaluation.settings import Figures, Split
+from models.training.train_bridge import MAX_FITTED_PAIRS
 
 Side = Literal["as_is", "centred"]
 
 OURS = "diffusion-link"
 """The kind of the bridge of the paper."""
-_DIFFUSION_BASED = ("diffusion-link", "diffusion-bridge", "conditional-prior")
+PLAIN = "identity"
+"""The kind that is no bridge: the audio as it is."""
+_DIFFUSION_BASED = (OURS, "diffusion-bridge", "conditional-prior")
 
 
 class Criteria(GapFigures):
@@ -53,6 +57,8 @@ class GapReport(Figures):
     distinct_captions: int
     training_scenes: int
     training_captions: int
+    pairs_shares: dict[str, float]
+    """The share of the training scenes that a bridge saw, of those that did not see all."""
     seeds: tuple[int, ...]
     bridges: tuple[ComparedBridge, ...]
 
@@ -80,7 +86,8 @@ class Criterion:
         return round(self.factor * badness(value), self.decimals)
 
 
-def _high(value: float) -> float:
+def high(value: float) -> float:
+    """Badness where high values are good."""
     return -value
 
 
@@ -89,20 +96,20 @@ def _low(value: float) -> float:
 
 
 CRITERIA = {
-    "paired_cosine": Criterion("paired cosine ↑", _high),
+    "paired_cosine": Criterion("paired cosine ↑", high),
     # Low where captions are told apart, but also where the gap is wide: it ranks nobody, and explains the next one.
     "unpaired_cosine": Criterion("unpaired cosine", None),
-    "cosine_difference": Criterion("difference ↑", _high),
+    "cosine_difference": Criterion("difference ↑", high),
     "centroid_distance": Criterion("centroid distance ↓", _low),
     "frechet_distance": Criterion("Fréchet distance ↓", _low, decimals=4),
     "probe_accuracy": Criterion("probe accuracy → 0.5", lambda accuracy: abs(accuracy - 0.5)),
-    "neighbourhood_overlap": Criterion("neighbourhood overlap ↑", _high),
-    "audio_to_text_r_at_1": Criterion("audio → text R@1 % ↑", _high, 1, 100.0),
-    "audio_to_text_r_at_5": Criterion("audio → text R@5 % ↑", _high, 1, 100.0),
-    "audio_to_text_r_at_10": Criterion("audio → text R@10 % ↑", _high, 1, 100.0),
-    "text_to_audio_r_at_1": Criterion("text → audio R@1 % ↑", _high, 1, 100.0),
-    "text_to_audio_r_at_5": Criterion("text → audio R@5 % ↑", _high, 1, 100.0),
-    "text_to_audio_r_at_10": Criterion("text → audio R@10 % ↑", _high, 1, 100.0),
+    "neighbourhood_overlap": Criterion("neighbourhood overlap ↑", high),
+    "audio_to_text_r_at_1": Criterion("audio → text R@1 % ↑", high, 1, 100.0),
+    "audio_to_text_r_at_5": Criterion("audio → text R@5 % ↑", high, 1, 100.0),
+    "audio_to_text_r_at_10": Criterion("audio → text R@10 % ↑", high, 1, 100.0),
+    "text_to_audio_r_at_1": Criterion("text → audio R@1 % ↑", high, 1, 100.0),
+    "text_to_audio_r_at_5": Criterion("text → audio R@5 % ↑", high, 1, 100.0),
+    "text_to_audio_r_at_10": Criterion("text → audio R@10 % ↑", high, 1, 100.0),
 }
 """Every criterion, in the order in which they are shown."""
 
@@ -118,6 +125,23 @@ def gap_tables(report: GapReport) -> list[TextTable]:
     return tables + [_places(bridge, report) for bridge in report.bridges if bridge.kind == OURS]
 
 
+SPREAD_NOTE = "± is over training seeds only, before the same scenes: it knows nothing of which scenes were drawn."
+"""What a spread over seeds does not say."""
+
+
+def training_notes(captions: int, pairs_shares: Mapping[str, float]) -> str:
+    """Which bridges see less than all pairs of training; nothing where all see all."""
+    notes = []
+    if captions > MAX_FITTED_PAIRS:
+        notes.append(
+            f"Means and closed forms of bridges are fitted to at most {MAX_FITTED_PAIRS:,} of the training captions with "
+            "their scenes, drawn at random; networks are trained on all."
+        )
+    for name, share in pairs_shares.items():
+        notes.append(f"`{name}` saw a share of {share:g} of the training scenes: the first ones, the same under every seed.")
+    return " ".join(notes)
+
+
 def gap_head(report: GapReport) -> str:
     """What was measured on what, and how to read the tables."""
     seeds = ", ".join(map(str, report.seeds))
@@ -126,10 +150,12 @@ def gap_head(report: GapReport) -> str:
         f"{report.distinct_captions} are different. Every bridge was trained on, or fitted to, {report.training_scenes} "
         f"other scenes with {report.training_captions} captions. Mean ± standard deviation over {len(report.seeds)} "
         f"training seeds ({seeds}); a value without ± is of a single run: a closed form draws nothing at random, and "
-        "every run of it would be the same. The best is bold, by what is printed."
+        f"every run of it would be the same. {SPREAD_NOTE} The best is bold, by what is printed."
     )
     own = ", ".join(f"`{bridge.name}`" for bridge in report.bridges if bridge.own_space)
-    return f"{text}\n\n† {own}: measured in a text space of its own, without the means; not ranked as is." if own else text
+    apart = f"† {own}: measured in a text space of its own, without the means; not ranked as is." if own else ""
+    notes = training_notes(report.training_captions, report.pairs_shares)
+    return "\n\n".join(paragraph for paragraph in (text, notes, apart) if paragraph)
 
 
 def _ranked(report: GapReport, side: Side) -> list[ComparedBridge]:

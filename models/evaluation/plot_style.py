@@ -17,6 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from models.evaluation.gap_report import OURS, PLAIN
+
 WIDTH = 7.2
 """Inches; shown 700 pixels wide, text of 8 points is some 11 pixels high."""
 OURS_COLOUR, PLAIN_COLOUR = "#D55E00", "#666666"
@@ -55,7 +57,7 @@ class Look:
 
 def looks(kinds: Sequence[str]) -> list[Look]:
     """A look for each bridge; ours and the identity always have the same."""
-    fixed = {"diffusion-link": Look(OURS_COLOUR, "D"), "identity": Look(PLAIN_COLOUR, "o")}
+    fixed = {OURS: Look(OURS_COLOUR, "D"), PLAIN: Look(PLAIN_COLOUR, "o")}
     found, others = [], 0
     for kind in kinds:
         if kind in fixed:

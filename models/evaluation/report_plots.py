@@ -16,9 +16,9 @@ from models.evaluation.comparison_plots import (
     migrations,
 )
 from models.evaluation.document import Plot
-from models.evaluation.gap_report import OURS, GapReport
+from models.evaluation.gap_report import OURS, PLAIN, GapReport
 from models.evaluation.sweep_plots import sweep_plot
-from models.evaluation.sweeps import SweepReport
+from models.evaluation.sweeps import SHOWN, SweepReport, shown_title, sweep_title
 from models.training.embed import EmbeddingSet
 
 
@@ -31,6 +31,8 @@ def gap_plots(report: GapReport, bridges: Mapping[str, Bridge], held_out: Embedd
         scenes.append(BridgedScenes(compared.name, compared.kind, compared.own_space, *sides))
     cosines = cosine_histograms(held_out.audio, held_out.text, scenes, "paired-cosines")
     retrieval = gap_against_retrieval(report, "gap-retrieval")
+    own = ", ".join(f"`{bridge.name}`" for bridge in scenes if bridge.own_space)
+    missing = f" Missing from the upper row, with texts in a space of their own: {own}." if own else ""
     return [
         *_migrations(scenes, held_out, seed),
         Plot(
@@ -42,7 +44,8 @@ def gap_plots(report: GapReport, bridges: Mapping[str, Bridge], held_out: Embedd
         Plot(
             "gap-retrieval",
             "The gap against retrieval",
-            "What is left of the gap against what retrieval finds: up and to the left is better; bars are ± sd over seeds.",
+            "What is left of the gap against what retrieval finds: up and to the left is better; bars are ± sd over seeds."
+            f"{missing}",
             retrieval,
         ),
     ]
@@ -61,7 +64,7 @@ def _sides(
 def _migrations(scenes: Sequence[BridgedScenes], held_out: EmbeddingSet, seed: int) -> list[Plot]:
     """Ours, each on its own, and the others together; not who moves nothing, or into a space of his own."""
     audio, text = held_out.audio, held_out.text
-    moving = [bridge for bridge in scenes if not bridge.own_space and bridge.kind != "identity"]
+    moving = [bridge for bridge in scenes if not bridge.own_space and bridge.kind != PLAIN]
     plots = [
         Plot(
             f"migration-{bridge.name}",
@@ -87,7 +90,9 @@ def sweep_plots(sweeps: Sequence[SweepReport]) -> list[Plot]:
     """One plot a sweep."""
     plots = []
     for number, sweep in enumerate(sweeps, start=1):
-        name, title = f"sweep-{number}", f"Sweep: {sweep.title}"
-        caption = f"{sweep.title}: every criterion over `{sweep.setting}`, on the validation split."
-        plots.append(Plot(name, title, caption, sweep_plot(sweep, name)))
+        name, title = f"sweep-{number}", sweep_title(sweep)
+        criteria = "; ".join(shown_title(shown).rstrip(" ↑↓") for shown in SHOWN)
+        caption = f"{title}. Over `{sweep.setting}`, on the validation split: {criteria}."
+        # What is read aloud, and stands in the brackets of a picture in Markdown, has no marks.
+        plots.append(Plot(name, f"Sweep: {title.replace('`', '')}", caption, sweep_plot(sweep, name)))
     return plots

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from models.evaluation.gap_report import CRITERIA
 from models.evaluation.plot_style import Look, drawing, looks, new_figure, svg
 from models.evaluation.sweep_recipe import Value, numbers, value_word
-from models.evaluation.sweeps import SHOWN, SweepLine, SweepReport
+from models.evaluation.sweeps import SHOWN, SweepLine, SweepReport, shown_title
 
 _COLUMNS = 3
 
@@ -36,7 +36,7 @@ def sweep_plot(report: SweepReport, name: str) -> str:
                 else:
                     _draw_line(axes, x, means, deviations, look)
                 _mark_own(axes, x, values, line, look)
-            axes.set_title(shown.title + (", means removed" if side == "centred" else ""))
+            axes.set_title(shown_title((side, criterion)))
             _set_axis(axes, values, places, report.logarithmic)
         _write_key(panels[len(SHOWN)], report, looks(kinds))
         for axes in panels[len(SHOWN) + 1 :]:
@@ -77,6 +77,7 @@ def _write_key(axes: Axes, report: SweepReport, marks: list[Look]) -> None:
     axes.set_axis_off()
     lines = [(line.bridge, look.colour) for line, look in zip(report.lines, marks, strict=True)]
     lines.append(("band or bar: ± sd over seeds", "#333333"))
-    lines.append(("dotted: the recipe's value", "#333333"))
+    if any(point.value == line.own_value for line in report.lines for point in line.points):
+        lines.append(("dotted: the recipe's value", "#333333"))
     for number, (text, colour) in enumerate(lines):
         axes.text(0, 0.9 - 0.14 * number, text, color=colour, transform=axes.transAxes, va="top")

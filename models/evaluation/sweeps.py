@@ -32,6 +32,12 @@ SHOWN: tuple[tuple[Side, str], ...] = (
 """The criteria of a sweep, in the order in which they are shown; report.json holds all the others too."""
 
 
+def shown_title(shown: tuple[Side, str]) -> str:
+    """How a criterion of `SHOWN` is called."""
+    side, name = shown
+    return CRITERIA[name].title + (", means removed" if side == "centred" else "")
+
+
 class SweepPoint(Figures):
     """The bridge with one value of the setting."""
 
@@ -116,13 +122,19 @@ def _walking_otherwise(trained: Bridge, recipe: BridgeRecipe, maker: BridgeMaker
     return bridge.to(maker.device).eval().requires_grad_(False)
 
 
+def sweep_title(report: SweepReport) -> str:
+    """The sweep's own title, what is fixed to other values than the recipe's, how many seeds, and which scenes."""
+    fixed = ", ".join(f"`{setting}` = {value_word(value)}" for setting, value in report.fixed.items())
+    seeds = f"{len(report.seeds)} seeds" if len(report.seeds) > 1 else "one seed"
+    scenes = "the first scenes, the same under every seed" if report.setting == "pairs_share" else ""
+    return "; ".join(filter(None, (report.title, fixed, seeds, scenes)))
+
+
 def sweep_table(report: SweepReport) -> TextTable:
     """The figures of a sweep as a table; the best of each bridge is bold, and the value of its recipe is marked."""
     rows = [_row(line, point) for line in report.lines for point in line.points]
-    sides = {"as_is": "", "centred": ", means removed"}
-    columns = ("bridge", f"`{report.setting}`", *(f"{CRITERIA[name].title}{sides[side]}" for side, name in SHOWN))
-    fixed = ", ".join(f"`{setting}` = {value_word(value)}" for setting, value in report.fixed.items())
-    return TextTable(f"{report.title}; {fixed}" if fixed else report.title, columns, tuple(rows))
+    columns = ("bridge", f"`{report.setting}`", *map(shown_title, SHOWN))
+    return TextTable(sweep_title(report), columns, tuple(rows))
 
 
 def _row(line: SweepLine, point: SweepPoint) -> tuple[str, ...]:

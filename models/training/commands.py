@@ -160,7 +160,8 @@ def _evaluate_gap(arguments: argparse.Namespace) -> None:
     if recipe.comparison is None:
         raise missing_section("comparison")
     split = arguments.split or recipe.evaluate.split
-    compare_gap(recipe.comparison.first_seeds(arguments.seeds), work_directory(arguments), arguments.device, split)
+    recipe = recipe.model_copy(update={"comparison": recipe.comparison.first_seeds(arguments.seeds)})
+    compare_gap(recipe, work_directory(arguments), arguments.device, split)
 
 
 def _evaluate_captions(arguments: argparse.Namespace) -> None:

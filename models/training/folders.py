@@ -15,7 +15,7 @@ from typing import Any
 from models.errors import TrainingError
 
 LOG_FILE = "log.jsonl"
-_SETTINGS_FILE = "settings.json"
+SETTINGS_FILE = "settings.json"
 _MAKER = {
     "corpus": "corpus",
     "clap/model": "train-clap",
@@ -62,7 +62,7 @@ def begin_stage(directory: Path, settings: Mapping[str, Any], *, resume: bool) -
         TrainingError: the folder holds an earlier run that is not to be resumed, or one that was begun with other settings
             or on other data, or does not say with which.
     """
-    path, text = directory / _SETTINGS_FILE, json.dumps(settings, indent=2, sort_keys=True) + "\n"
+    path, text = directory / SETTINGS_FILE, json.dumps(settings, indent=2, sort_keys=True) + "\n"
     if resume and path.is_file():
         if path.read_text(encoding="utf-8") != text:
             raise TrainingError(
@@ -93,7 +93,7 @@ def begun_with(directory: Path) -> dict[str, Any]:
     Raises:
         TrainingError: the folder does not say.
     """
-    path = directory / _SETTINGS_FILE
+    path = directory / SETTINGS_FILE
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:

@@ -24,7 +24,7 @@ from models.training.embed import EmbeddingSet
 from models.training.folders import append_log, begin_stage, replaced
 from models.training.loop import TrainingLoop
 
-_MAX_FITTED_PAIRS = 50_000
+MAX_FITTED_PAIRS = 50_000
 """Pairs that means and closed forms are fitted to, drawn at random where there are more: bounds memory."""
 
 
@@ -126,8 +126,8 @@ def measure_bridge(bridge: Bridge, validation: EmbeddingSet, device: torch.devic
 def _fitted_pairs(pairs: EmbeddingSet) -> tuple[Float[Tensor, "pairs dim"], Float[Tensor, "pairs dim"]]:
     """Every caption with its scene, or as many at random as are fitted to."""
     rows = torch.arange(len(pairs.text))
-    if len(rows) > _MAX_FITTED_PAIRS:
-        rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:_MAX_FITTED_PAIRS].sort().values
+    if len(rows) > MAX_FITTED_PAIRS:
+        rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:MAX_FITTED_PAIRS].sort().values
     scenes = torch.searchsorted(pairs.offsets, rows, right=True) - 1
     return pairs.audio[scenes], pairs.text[rows]
 

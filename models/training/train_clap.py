@@ -1,9 +1,10 @@
 """train-clap: a small CLAP from scratch on the encoder part of the corpus; reads corpus/, writes clap/.
 
-Three losses over one batch, all at the fixed temperature of 1/100 that makes the modality gap of released encoders:
-contrastive between scenes and captions, with soft targets for scenes of the same sounds (without them the many scenes of
-one sound would push each other away); naming, which sets a scene against a phrase of every sound; and a tagging head on
-the audio tower, without which contrastive learning from scratch hardly begins. The head is thrown away afterwards.
+Three losses over one batch: contrastive between scenes and captions, with soft targets for scenes of the same sounds
+(without them the many scenes of one sound would push each other away); naming, which sets a scene against a phrase of
+every sound; and a tagging head on the audio tower, without which contrastive learning from scratch hardly begins. The head
+is thrown away afterwards. The temperature is fixed or learned: fixed at 1/100 from the first step, it makes the modality
+gap of released encoders; learned from a warm start, it leaves hardly any.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.clap.encoder import ClapEncoder
-from models.clap.small import TEMPERATURE, SmallClapConfig, build_small_clap
+from models.clap.small import SmallClapConfig, build_small_clap
 from models.clap.store import save_clap
 from models.clap.tokenizer import train_clap_tokenizer
 from models.device import resolve_device
@@ -27,6 +28,8 @@ from models.training.folders import replaced
 from models.training.loop import LoopSettings, TrainingLoop
 from models.training.scenes import SceneSet
 from models.training.spectrogram_augment import SpectrogramAugmentSettings, augment_log_mel
+
+_MAX_SCALE = 100.0
 
 
 class ClapRecipe(BaseModel):
@@ -43,6 +46,8 @@ class ClapRecipe(BaseModel):
     contrastive_weight: NonNegativeFloat = 1.0
     naming_weight: NonNegativeFloat = 1.0
     tagging_weight: NonNegativeFloat = 1.0
+    learn_temperature: bool = False
+    """Learn it from that of `model`, which is the beginning then."""
     augment: SpectrogramAugmentSettings = SpectrogramAugmentSettings()
     validation_scenes: PositiveInt = 400
     """Scenes of one sound that measure progress."""
@@ -51,10 +56,16 @@ class ClapRecipe(BaseModel):
 class _Student(nn.Module):
     """The encoder and the tagging head that it learns with."""
 
-    def __init__(self, encoder: ClapEncoder, num_sounds: int) -> None:
+    def __init__(self, encoder: ClapEncoder, num_sounds: int, *, learn_temperature: bool) -> None:
         super().__init__()
+        encoder.model.logit_scale_a.requires_grad_(learn_temperature)
         self.encoder = encoder
         self.tagging = nn.Linear(encoder.pooled_dim, num_sounds)
+
+    @property
+    def scale(self) -> Float[Tensor, ""]:
+        """1 / temperature, at most 100 (Radford et al. 2021, arXiv 2103.00020, section 2.5)."""
+        return self.encoder.model.logit_scale_a.exp().clamp(max=_MAX_SCALE)
 
     def forward(
         self, log_mel: Float[Tensor, "batch frames mels"]
@@ -85,7 +96,8 @@ class ClapTrainer:
         phrases = (phrase for sound in sounds for phrase in sound.phrases)
         tokenizer = train_clap_tokenizer([*phrases, *captions], recipe.vocab_size)
         torch.manual_seed(recipe.loop.seed)
-        self.student = _Student(build_small_clap(recipe.model, tokenizer), len(sounds)).to(device)
+        encoder = build_small_clap(recipe.model, tokenizer)
+        self.student = _Student(encoder, len(sounds), learn_temperature=recipe.learn_temperature).to(device)
 
     def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
         """Losses of a random batch."""
@@ -101,8 +113,9 @@ class ClapTrainer:
             audio, tags = self.student(log_mel.to(self.device))
             texts = self.student.encoder.embed_texts([*captions, *phrases])
         text, names = texts[: len(rows)], texts[len(rows) :]
-        contrastive = _contrastive(audio, text, labels)
-        naming = functional.cross_entropy(audio @ names.T / TEMPERATURE, labels)
+        scale = self.student.scale
+        contrastive = _contrastive(scale * audio @ text.T, labels)
+        naming = functional.cross_entropy(scale * audio @ names.T, labels)
         tagging = functional.cross_entropy(tags, labels)
         loss = recipe.contrastive_weight * contrastive + recipe.naming_weight * naming + recipe.tagging_weight * tagging
         return {"loss": loss, "contrastive": contrastive, "naming": naming, "tagging": tagging}
@@ -128,6 +141,7 @@ class ClapTrainer:
             "top1": scores.top_1,
             "top5": scores.top_5,
             "paired_cosine": float((heard * paired).sum(axis=1).mean()),
+            "temperature": 1 / self.student.scale.item(),
             "centroid_distance": float(np.linalg.norm(heard.mean(axis=0) - paired.mean(axis=0))),
         }
 
@@ -149,6 +163,9 @@ def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, device: 
     trainer = ClapTrainer(recipe, sounds, work / "corpus", resolve_device(device))
     loop = TrainingLoop("train-clap", recipe.loop, trainer.student, work / "clap")
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
+    with torch.no_grad():
+        model = trainer.student.encoder.model
+        model.logit_scale_t.copy_(model.logit_scale_a)
     with replaced(work / "clap" / "model") as new:
         save_clap(trainer.student.encoder, new)
 
@@ -157,13 +174,10 @@ def _rows_of_one_sound(scenes: SceneSet) -> Int[np.ndarray, " rows"]:
     return np.flatnonzero([len(record.sounds) == 1 for record in scenes.records])
 
 
-def _contrastive(
-    audio: Float[Tensor, "batch dim"], text: Float[Tensor, "batch dim"], labels: Float[Tensor, "batch sounds"]
-) -> Float[Tensor, ""]:
+def _contrastive(logits: Float[Tensor, "batch batch"], labels: Float[Tensor, "batch sounds"]) -> Float[Tensor, ""]:
     """Symmetric cross entropy (Wu et al. 2023, eq. 1) whose targets are shared by all rows of the same sounds."""
     same = (torch.cdist(labels, labels, p=1) < 1e-4).float()
     targets = same / same.sum(dim=1, keepdim=True)
-    logits = audio @ text.T / TEMPERATURE
     return (functional.cross_entropy(logits, targets) + functional.cross_entropy(logits.T, targets)) / 2
 
 

@@ -29,8 +29,9 @@ def test_noise_comes_in_before_the_length_is_brought_to_one() -> None:
 
 
 def test_its_texts_are_its_own_and_no_decoder_is_shared() -> None:
-    assert C3.fit(_AUDIO, _TEXT).own_text_side
-    assert not MeanShift.fit(_AUDIO, _TEXT).own_text_side
+    bridge, other = C3.fit(_AUDIO, _TEXT), MeanShift.fit(_AUDIO, _TEXT)
+    assert (bridge.own_text_space, bridge.augments_texts) == (True, False)
+    assert (other.own_text_space, other.augments_texts) == (False, False)
 
 
 def test_other_bridges_leave_texts_where_clap_puts_them() -> None:

@@ -60,7 +60,7 @@ def test_texts_for_the_decoder_are_noised_to_step_400_and_walked_back(bridge: Di
     alpha_bar = bridge.schedule.alpha_bar[400]
     z = alpha_bar.sqrt() * 5 * direction_from(_TEXT, _TEXT.mean(dim=0)) + (1 - alpha_bar).sqrt() * noise
     expected = _walk(bridge, z, [400, 320, 240, 160, 80, 0])
-    assert bridge.own_text_side
+    assert (bridge.own_text_space, bridge.augments_texts) == (False, True)
     assert torch.allclose(bridge.noised_text_side(_TEXT, noise, 0.5), expected, atol=1e-5)
     assert torch.allclose(bridge.text_side(_TEXT), _TEXT, atol=1e-6)
 

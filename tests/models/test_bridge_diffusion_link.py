@@ -158,7 +158,7 @@ def test_texts_noised_to_a_later_step_come_back_less_like_themselves(pairs: Pair
     cosines = []
     for step in (1, 300, 600, 900):
         bridge = _with_weights_of(trained, _bridge(pairs, augmentation_step=step))
-        assert bridge.own_text_side
+        assert (bridge.own_text_space, bridge.augments_texts) == (False, True)
         back = bridge.noised_text_side(text, noise, 0.5)
         assert torch.allclose(back.norm(dim=1), torch.ones(200), atol=1e-5)
         assert torch.equal(bridge.text_side(text), functional.normalize(text, dim=1))
@@ -181,7 +181,7 @@ def test_augmentation_is_one_look_at_the_noised_text_where_one_step_is_walked(pa
 
 def test_without_augmentation_texts_are_noised_as_everywhere(pairs: Pairs) -> None:
     bridge = _bridge(pairs)
-    assert not bridge.own_text_side
+    assert (bridge.own_text_space, bridge.augments_texts) == (False, False)
     noise = torch.randn(1000, _DIM)
     expected = functional.normalize(pairs.text + 0.2 * noise, dim=1)
     assert torch.allclose(bridge.noised_text_side(pairs.text, noise, 0.04), expected, atol=1e-6)

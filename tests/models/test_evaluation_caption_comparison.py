@@ -11,8 +11,10 @@ from torch.nn import functional
 
 from models.bridge.c3 import C3
 from models.bridge.denoiser import DenoiserConfig
+from models.bridge.diffusion_bridge import DiffusionBridge, DiffusionBridgeConfig
 from models.bridge.diffusion_link import DiffusionLink, DiffusionLinkConfig
 from models.bridge.identity import Identity, IdentityConfig
+from models.bridge.interface import Bridge
 from models.bridge.mean_shift import MeanShift
 from models.bridge.ridge import Ridge
 from models.bridge.sampler import SamplingConfig
@@ -20,7 +22,7 @@ from models.bridge.statistics import EmbeddingStatistics
 from models.decoder.captioner import CaptionDecoder
 from models.decoder.store import load_decoder
 from models.errors import TrainingError
-from models.evaluation.caption_comparison import CaptionComparisonRecipe, DecoderMaker
+from models.evaluation.caption_comparison import CaptionComparisonRecipe, DecoderMaker, Setting, augmenter, decoder_choices
 from models.training import train_decoder
 from models.training.embed import EmbeddingSet
 from models.training.loop import TrainingLoop
@@ -95,9 +97,7 @@ def test_a_zero_shot_decoder_reads_the_told_texts_and_hears_nothing(
     assert (_is_word(decoder, "told"), _is_word(decoder, "heard")) == (True, False)
 
 
-def test_a_bridge_with_texts_of_its_own_has_a_decoder_of_its_own(tmp_path: Path, c3: C3, shift: MeanShift) -> None:
-    assert c3.own_text_side
-    assert not shift.own_text_side
+def test_a_bridge_with_texts_of_its_own_has_a_decoder_of_its_own(tmp_path: Path, c3: C3) -> None:
     directory = _maker(tmp_path, noise_variance=0.0).make("zero-shot", "mine", c3, 3)
     assert directory == tmp_path / "decoders/mine/3/model"
     mean = load_decoder(directory).projector.embedding_mean
@@ -118,11 +118,9 @@ def _link(augmentation_step: int | None) -> DiffusionLink:
     return DiffusionLink(config, EmbeddingStatistics.fit(_PAIRS.audio, _PAIRS.text)).eval()
 
 
-def test_diffusion_link_that_augments_texts_has_a_decoder_of_its_own(
+def test_a_bridge_that_augments_texts_has_a_decoder_that_read_them_and_shares_the_plain_one(
     tmp_path: Path, shift: MeanShift, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = _maker(tmp_path).make("zero-shot", "link", _link(None), 3)
-    assert plain == _maker(tmp_path).make("zero-shot", "shift", shift, 3) == tmp_path / "decoders/text/3/model"
     read = []
 
     def flipped(self: DiffusionLink, text_embeddings: Tensor, noise: Tensor, variance: float) -> Tensor:
@@ -130,14 +128,45 @@ def test_diffusion_link_that_augments_texts_has_a_decoder_of_its_own(
         return functional.normalize(text_embeddings, dim=1).flip(1)
 
     monkeypatch.setattr(DiffusionLink, "noised_text_side", flipped)
-    directory = _maker(tmp_path).make("zero-shot", "link", _link(300), 3)
+    plain = _maker(tmp_path).make("zero-shot", "link", _link(300), 3)
+    assert plain == _maker(tmp_path).make("zero-shot", "shift", shift, 3) == tmp_path / "decoders/text/3/model"
+    assert read == []
+    directory = _maker(tmp_path).make("zero-shot, augmented", "link", _link(300), 3)
     assert directory == tmp_path / "decoders/link/3/model"
     assert set(read) == {300}
     mean = load_decoder(directory).projector.embedding_mean
     assert torch.allclose(mean, _TEXTS.text.mean(dim=0).flip(0), atol=0.03)
     # Texts that are noised to another step make another decoder.
     with pytest.raises(TrainingError, match="other settings or data"):
-        _maker(tmp_path).make("zero-shot", "link", _link(301), 3)
+        _maker(tmp_path).make("zero-shot, augmented", "link", _link(301), 3)
+
+
+def _choices(setting: Setting, **bridges: Bridge) -> dict[str, tuple[str, bool]]:
+    return {name: (choice.teacher, choice.own) for name, choice in decoder_choices(setting, bridges).items()}
+
+
+def test_in_every_setting_the_rest_is_equal_but_for_who_is_marked(shift: MeanShift, c3: C3) -> None:
+    config = DiffusionBridgeConfig(dim=DIM, denoiser=DenoiserConfig(hidden_dim=16, timestep_dim=8))
+    lee = DiffusionBridge(config, EmbeddingStatistics.fit(_PAIRS.audio, _PAIRS.text))
+    bridges: dict[str, Bridge] = {"lee": lee, "shift": shift, "plain": _link(None), "link": _link(300), "other": _link(9)}
+    # One decoder: of all these, none has a text space of its own.
+    assert _choices("zero-shot", **bridges, apart=c3) == {
+        **{name: (name, False) for name in bridges}, "apart": ("apart", True)
+    }  # fmt: skip
+    assert augmenter(bridges) == "link"
+    assert _choices("zero-shot, augmented", **bridges, apart=c3) == {
+        "lee": ("lee", True),
+        "shift": ("link", False),
+        "plain": ("link", False),
+        "link": ("link", False),
+        "other": ("other", True),
+    }
+    assert _choices("supervised", apart=c3, link=_link(300)) == {"apart": ("apart", False), "link": ("link", False)}
+
+
+def test_without_a_diffusion_link_that_augments_texts_that_setting_is_left_out(shift: MeanShift) -> None:
+    assert augmenter({"shift": shift, "plain": _link(None)}) is None
+    assert _choices("zero-shot, augmented", shift=shift, plain=_link(None)) == {}
 
 
 def test_augmentation_leaves_a_supervised_decoder_to_the_bridged_audio(

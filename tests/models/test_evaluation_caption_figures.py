@@ -5,7 +5,7 @@ import statistics
 import pytest
 
 from models.evaluation.caption_figures import margins, measure_captions, measure_references, with_gains
-from models.evaluation.caption_report import CaptionedBridge, CaptionFigures
+from models.evaluation.caption_results import CaptionedBridge, CaptionFigures
 from models.evaluation.events import EventReader
 from models.evaluation.gap import Spread
 from models.training.scenes import SceneRecord
@@ -27,11 +27,10 @@ def _bridge(name: str, kind: str, *scores: float) -> CaptionedBridge:
         setting="zero-shot",
         name=name,
         kind=kind,
-        own_text_side=False,
+        own_decoder=False,
         figures=CaptionFigures(**values),
         cider_d_by_seed=scores,
         gain=None,
-        gain_same_decoder=None,
     )
 
 

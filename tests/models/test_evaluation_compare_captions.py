@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.nn import functional
 
 from models.bridge.store import load_bridge
 from models.clap.encoder import ClapEncoder
+from models.clap.store import save_clap
 from models.decoder.store import load_decoder
 from models.errors import RecipeError, TrainingError
 from models.evaluation.caption_comparison import SETTINGS
 from models.evaluation.caption_figures import measure_captions, measure_references
-from models.evaluation.caption_report import CaptionReport
-from models.evaluation.compare_captions import compare_captions, compare_captions_report
-from models.evaluation.comparison import ComparisonRecipe
+from models.evaluation.caption_results import CaptionReport
+from models.evaluation.compare_captions import caption_reader, compare_captions, compare_captions_report
+from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
 from models.evaluation.events import EventReader
 from models.training.corpus import CorpusRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
@@ -41,6 +43,11 @@ _BRIDGES: dict[str, Any] = {
     "ours": {"kind": "diffusion-link", "sampling": {"noise_scale": 1.0}} | _NETWORK,
 }
 _SEEDS = (3, 7)
+_TAKING_PART = {
+    "zero-shot": ("none", "apart", "ours"),
+    "zero-shot, augmented": ("none", "ours"),
+    "supervised": ("none", "apart", "ours"),
+}
 
 
 def _recipe(work: Path) -> Recipe:
@@ -101,10 +108,18 @@ def test_captions_are_those_of_bridge_and_decoder_of_a_seed(work: Path) -> None:
     audio = EmbeddingSet.load(work, "test").audio
     lines, seed = _lines(work), 7
     bridged = load_bridge(work / "bridges/ours/7/model")(audio, range(seed * len(audio), (seed + 1) * len(audio)))
-    for setting, folder in zip(SETTINGS, ("decoders/ours/7", "decoders-supervised/ours/7"), strict=True):
+    for setting, folder in zip(SETTINGS, ("decoders/text/7", "decoders/ours/7", "decoders-supervised/ours/7"), strict=True):
         decoder = load_decoder(work / folder / "model")
         texts = decoder.generate(bridged, seeds=[0] * len(audio), candidates=1, max_new_tokens=32)
         assert [line["captions"][setting]["ours"]["7"] for line in lines] == [text for (text,) in texts]
+
+
+def test_without_a_bridge_audio_is_read_by_the_same_decoders(work: Path) -> None:
+    audio, lines = EmbeddingSet.load(work, "test").audio, _lines(work)
+    for setting, folder in (("zero-shot", "decoders/text/7"), ("zero-shot, augmented", "decoders/ours/7")):
+        plain = functional.normalize(audio, dim=1)
+        texts = load_decoder(work / folder / "model").generate(plain, seeds=[0] * 6, candidates=1, max_new_tokens=32)
+        assert [line["captions"][setting]["none"]["7"] for line in lines] == [text for (text,) in texts]
 
 
 def test_captions_differ_by_bridge_setting_and_seed(work: Path) -> None:
@@ -125,16 +140,17 @@ def test_figures_are_those_of_the_captions_that_are_written_out(work: Path) -> N
     ]
     reader = EventReader({"dog": ["a dog barks", "a dog closes"], "cat": ["a cat barks", "a cat closes"]})
     assert [(bridge.setting, bridge.name) for bridge in report.bridges] == [
-        (setting, name) for setting in SETTINGS for name in _BRIDGES
+        (setting, name) for setting, names in _TAKING_PART.items() for name in names
     ]
+    assert {setting: tuple(names) for setting, names in lines[0]["captions"].items()} == _TAKING_PART
     for bridge in report.bridges:
         runs = [[line["captions"][bridge.setting][bridge.name][str(seed)] for line in lines] for seed in _SEEDS]
         assert (bridge.figures, bridge.cider_d_by_seed) == measure_captions(runs, records, reader)
-        assert bridge.own_text_side == (bridge.name != "none")
+        assert bridge.own_decoder == (bridge.name == "apart" and bridge.setting == "zero-shot")
     assert report.references == measure_references(records)
     assert (report.split, report.scenes, report.seeds) == ("test", 6, _SEEDS)
     assert [(one.setting, one.ours, one.rival) for one in report.margins] == [
-        (setting, "ours", rival) for setting in SETTINGS for rival in ("none", "apart")
+        (setting, "ours", rival) for setting, names in _TAKING_PART.items() for rival in names if rival != "ours"
     ]
 
 
@@ -142,7 +158,8 @@ def test_the_report_says_what_was_seen_and_shows_some_captions(work: Path) -> No
     report, lines = _report(work), {line["id"]: line for line in _lines(work)}
     seen = report.seen.model_dump()
     assert seen == {"encoder_trained_here": False, "encoder_scenes": 6, "encoder_captions": 15,
-                    "bridge_scenes": 24, "bridge_captions": 60}  # fmt: skip
+                    "bridge_scenes": 24, "bridge_captions": 60, "pairs_shares": {},
+                    "noise_variance": 0.016, "augmenter": "ours"}  # fmt: skip
     assert len({sample.id for sample in report.samples}) == 5
     for sample in report.samples:
         assert list(sample.captions["zero-shot"]) == ["none", "ours"]
@@ -167,7 +184,9 @@ def test_a_second_run_trains_nothing_and_says_the_same(
     assert before["report.md"].decode() in capsys.readouterr().out
     # Another split is never taken for the first, and a report for others leaves no trace.
     folders = sorted(path.name for path in work.iterdir())
-    report = compare_captions_report(_only(work, "none"), work, "cpu", "validation")
+    plain, maker, held_out = _only(work, "none"), BridgeMaker.load(work, "cpu"), EmbeddingSet.load(work, "validation")
+    report = compare_captions_report(plain, caption_reader(plain), maker, held_out, "validation")
+    assert [bridge.setting for bridge in report.bridges] == ["zero-shot", "supervised"]
     assert (report.split, report.scenes) == ("validation", 8)
     assert "### Captions" not in capsys.readouterr().out
     assert sorted(path.name for path in work.iterdir()) == folders
@@ -175,6 +194,22 @@ def test_a_second_run_trains_nothing_and_says_the_same(
     text = (work / "evaluation-captions-validation" / "report.json").read_bytes()
     assert CaptionReport.model_validate_json(text) == report
     assert (directory / "report.json").read_bytes() == before["report.json"]
+
+
+def test_it_can_begin_with_a_corpus_alone_and_knows_what_it_copied(tmp_path: Path, tiny_clap: ClapEncoder) -> None:
+    save_clap(tiny_clap, tmp_path / "stored")
+    work = tmp_path / "work"
+    work.mkdir()
+    write_corpus(work)
+    recipe = _only(work, "none")
+    assert recipe.comparison is not None
+    comparison = recipe.comparison.model_copy(update={"encoder": tmp_path / "stored"})
+    recipe = recipe.model_copy(update={"comparison": comparison})
+    compare_captions(recipe, work, "cpu", "test")
+    assert not _report(work).seen.encoder_trained_here
+    (work / "clap" / "log.jsonl").write_text("{}\n")
+    compare_captions(recipe, work, "cpu", "test")
+    assert _report(work).seen.encoder_trained_here
 
 
 def test_without_its_section_or_embeddings_nothing_is_compared(tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ from models.bridge.ridge import Ridge
 from models.bridge.sampler import seeded_noise
 from models.bridge.text_memory import TextMemory
 from models.clap.encoder import ClapEncoder
-from models.errors import TrainingError
+from models.clap.store import save_clap
+from models.errors import RecipeError, TrainingError
 from models.evaluation.compare_gap import compare_gap, measure_bridge, measure_bridges
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
-from models.evaluation.gap_report import ComparedBridge
+from models.evaluation.gap_report import ComparedBridge, GapReport
+from models.training.corpus import CorpusRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
 from models.training.loop import TrainingLoop
+from models.training.recipe import Recipe
 from tests.models.bridge_toy import DIM, TOPICS, toy_pairs
 from tests.models.training_work import write_clap, write_corpus
 
@@ -44,6 +47,12 @@ _BRIDGES: dict[str, Any] = {
 def _recipe(*names: str, **settings: Any) -> ComparisonRecipe:
     bridges = {name: _BRIDGES[name] for name in names or _BRIDGES}
     return ComparisonRecipe.model_validate({"seeds": (3, 7), "bridges": bridges} | settings)
+
+
+def _whole(**settings: Any) -> Recipe:
+    counts = dict.fromkeys(("encoder_scenes", "bridge_scenes", "validation_scenes", "test_scenes"), 1)
+    corpus = CorpusRecipe(sounds=Path("sounds.csv"), recordings=Path("recordings.csv"), **counts)
+    return Recipe(corpus=corpus, comparison=_recipe(**settings))
 
 
 def _pairs(seed: int, count: int = 400, **gap: float) -> EmbeddingSet:
@@ -156,7 +165,7 @@ def test_a_second_run_trains_nothing_and_says_the_same(
     work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(path.name for path in work.iterdir())
-    compare_gap(_recipe(), work, "cpu", "test")
+    compare_gap(_whole(), work, "cpu", "test")
     printed = capsys.readouterr().out
     first = (work / "evaluation-gap" / "report.json").read_bytes()
     text = (work / "evaluation-gap" / "report.md").read_text(encoding="utf-8")
@@ -168,10 +177,10 @@ def test_a_second_run_trains_nothing_and_says_the_same(
         raise AssertionError("trained again")
 
     monkeypatch.setattr(TrainingLoop, "run", refuse)
-    compare_gap(_recipe(), work, "cpu", "test")
+    compare_gap(_whole(), work, "cpu", "test")
     assert (work / "evaluation-gap" / "report.json").read_bytes() == first
     # Another split is measured on the same bridges, and never taken for the first.
-    compare_gap(_recipe(), work, "cpu", "validation")
+    compare_gap(_whole(), work, "cpu", "validation")
     assert json.loads((work / "evaluation-gap-validation" / "report.json").read_bytes())["split"] == "validation"
     assert (work / "evaluation-gap" / "report.json").read_bytes() == first
 
@@ -189,6 +198,22 @@ def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
         measure_bridges(_recipe("ridge"), maker, _pairs(1, 3), "test")
 
 
+def test_it_can_begin_with_a_corpus_alone(tmp_path: Path, tiny_clap: ClapEncoder) -> None:
+    save_clap(tiny_clap, tmp_path / "stored")
+    work = tmp_path / "work"
+    work.mkdir()
+    write_corpus(work)
+    bridges = {"few": {"kind": "ridge", "pairs_share": 0.5}}
+    compare_gap(_whole(encoder=tmp_path / "stored", bridges=bridges), work, "cpu", "test")
+    report = GapReport.model_validate_json((work / "evaluation-gap" / "report.json").read_bytes())
+    assert (report.pairs, report.pairs_shares) == (6, {"few": 0.5})
+
+
+def test_without_its_section_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"no section \[comparison\]"):
+        compare_gap(_whole().model_copy(update={"comparison": None}), tmp_path, "cpu", "test")
+
+
 def test_without_embeddings_there_is_nothing_to_compare(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="run `diffusion-link embed`"):
-        compare_gap(_recipe(), tmp_path, "cpu", "test")
+        compare_gap(_whole(), tmp_path, "cpu", "test")

@@ -11,8 +11,10 @@ from models.clap.encoder import ClapEncoder
 from models.clap.store import save_clap
 from models.errors import RecipeError, TrainingError
 from models.evaluation.caption_report import caption_tables
-from models.evaluation.compare_captions import compare_captions_report
+from models.evaluation.compare_captions import caption_reader, compare_captions_report
 from models.evaluation.compare_report import ComparisonReport, compare_report
+from models.evaluation.comparison import BridgeMaker
+from models.training.embed import EmbeddingSet
 from models.training.loop import TrainingLoop
 from models.training.recipe import Recipe
 from tests.models.training_work import write_corpus
@@ -99,12 +101,21 @@ def test_captions_are_taken_in_where_the_recipe_has_them(work: Path) -> None:
     compare_report(recipe, work, "cpu", "test")
     directory = work / "evaluation-report"
     report = ComparisonReport.model_validate_json((directory / "report.json").read_text(encoding="utf-8"))
-    assert report.captions == compare_captions_report(recipe, work, "cpu", "test")
+    maker, held_out = BridgeMaker.load(work, "cpu"), EmbeddingSet.load(work, "test")
+    assert report.captions == compare_captions_report(recipe, caption_reader(recipe), maker, held_out, "test")
     for path in (directory / "report.md", directory / "report.html"):
         text = path.read_text(encoding="utf-8")
         for table in caption_tables(report.captions):
             assert table.title in text
         assert "Which data each part saw" in text
+
+
+def test_a_table_of_sounds_that_is_missing_is_named_before_anything_is_made(work: Path) -> None:
+    captions = {"seeds": 2, "decoder": _DECODER}
+    with pytest.raises(RecipeError, match=r"sounds\.csv"):
+        compare_report(_recipe(work, encoder=work.parent / "stored", captions=captions), work, "cpu", "test")
+    assert not (work / "embeddings").exists()
+    assert not (work / "bridges").exists()
 
 
 def test_another_split_has_a_folder_of_its_own(work: Path) -> None:

@@ -95,6 +95,18 @@ def test_a_wrong_section_is_refused(settings: dict[str, Any]) -> None:
         _recipe(**settings)
 
 
+def test_no_bridge_may_be_called_as_the_folder_of_the_shared_decoder() -> None:
+    with pytest.raises(ValidationError, match="no bridge may have the name 'text': the decoder that they share"):
+        _recipe(bridges={"text": {"kind": "ridge"}})
+    assert list(_recipe(bridges={"text-2": {"kind": "ridge"}}).bridges) == ["text-2"]
+
+
+def test_who_sees_a_part_of_the_scenes_alone_is_known() -> None:
+    assert _recipe().pairs_shares == {}
+    bridges = {"all": {"kind": "ridge"}, "few": {"kind": "ridge", "pairs_share": 0.25}}
+    assert _recipe(bridges=bridges).pairs_shares == {"few": 0.25}
+
+
 _CAPTIONS = {"decoder": {"loop": {"steps": 1, "learning_rate": 1e-3}}}
 
 

@@ -91,9 +91,16 @@ def test_every_bridge_has_its_name_in_every_panel_that_ranks_it() -> None:
         _compared("apart", "c3", 0.05, 0.2, own_space=True),
     )
     counts = {"pairs": 9, "distinct_captions": 8, "training_scenes": 7, "training_captions": 28}
-    report = GapReport(split="test", seeds=(0, 1), bridges=bridges, **counts)
+    report = GapReport(split="test", pairs_shares={}, seeds=(0, 1), bridges=bridges, **counts)
     svg = gap_against_retrieval(report, "g")
     texts = _texts(svg)
     assert [texts.count(name) for name in ("plain", "ours", "apart")] == [4, 4, 2]
     assert texts.count("as is") == texts.count("means removed") == 2
     assert svg == gap_against_retrieval(report, "g")
+
+
+def test_where_all_have_a_space_of_their_own_the_upper_row_is_empty() -> None:
+    counts = {"pairs": 9, "distinct_captions": 8, "training_scenes": 7, "training_captions": 28}
+    bridges = (_compared("apart", "c3", 0.05, 0.2, own_space=True),)
+    report = GapReport(split="test", pairs_shares={}, seeds=(0, 1), bridges=bridges, **counts)
+    assert _texts(gap_against_retrieval(report, "g")).count("apart") == 2

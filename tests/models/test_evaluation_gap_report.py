@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from models.evaluation.gap import Spread
-from models.evaluation.gap_report import CRITERIA, ComparedBridge, Criteria, GapReport, markdown_gap_report
+from models.evaluation.gap_report import CRITERIA, ComparedBridge, Criteria, GapReport, gap_head, markdown_gap_report
 
 
 def _criteria(sd: float, **means: float) -> Criteria:
@@ -18,9 +18,9 @@ def _bridge(name: str, kind: str, runs: int = 1, *, own_space: bool = False, **m
     return ComparedBridge(name=name, kind=kind, runs=runs, own_space=own_space, as_is=side, centred=side)
 
 
-def _report(*bridges: ComparedBridge) -> GapReport:
-    counts = {"pairs": 9, "distinct_captions": 8, "training_scenes": 7, "training_captions": 28}
-    return GapReport(split="validation", seeds=(0, 1), bridges=bridges, **counts)
+def _report(*bridges: ComparedBridge, captions: int = 28, shares: dict[str, float] | None = None) -> GapReport:
+    counts = {"pairs": 9, "distinct_captions": 8, "training_scenes": 7, "training_captions": captions}
+    return GapReport(split="validation", seeds=(0, 1), bridges=bridges, pairs_shares=shares or {}, **counts)
 
 
 def _cells(report: GapReport, title: str) -> dict[str, dict[str, str]]:
@@ -85,8 +85,19 @@ def test_the_head_says_what_was_measured_and_what_was_seen() -> None:
         "8 are different",
         "7 other scenes with 28 captions",
         "2 training seeds (0, 1)",
+        "knows nothing of which scenes were drawn",
     ):
         assert words in head
+
+
+def test_the_head_says_who_saw_less_than_all() -> None:
+    least = "at most 50,000 of the training captions"
+    heads = [gap_head(_report(*_REPORT.bridges, captions=count)) for count in (50_000, 50_001)]
+    assert [least in head for head in heads] == [False, True]
+    head = gap_head(_report(*_REPORT.bridges, shares={"line": 0.1}))
+    assert "`line` saw a share of 0.1 of the training scenes: the first ones, the same under every seed." in head
+    assert least not in head
+    assert "saw a share" not in heads[0]
 
 
 def test_without_diffusion_link_there_is_no_place() -> None:

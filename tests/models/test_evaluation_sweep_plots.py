@@ -43,6 +43,7 @@ def test_words_stand_in_the_order_of_the_recipe_without_a_line() -> None:
 def test_only_a_value_that_is_there_is_marked_as_the_recipes() -> None:
     marked, unmarked = (sweep_plot(_report(1, 2, own=own, bridges=("a",)), "s") for own in (2, 7))
     assert marked.count("stroke-dasharray") - unmarked.count("stroke-dasharray") == len(SHOWN)
+    assert ["dotted: the recipe's value" in _texts(svg) for svg in (marked, unmarked)] == [True, False]
 
 
 def test_numbers_are_drawn_in_their_order_whatever_the_recipes() -> None:

@@ -72,7 +72,7 @@ def test_what_cannot_be_drawn_is_refused(settings: dict[str, Any], message: str)
 
 def test_a_fixed_setting_that_no_value_goes_with_is_named() -> None:
     sweep = {"title": "far", "setting": "sampling.num_sampling_steps", "values": [1, 20], "bridges": ["link"]}
-    with pytest.raises(ValidationError, match="sweep 'far', bridge 'link'.*num_sampling_steps must not exceed start_step"):
+    with pytest.raises(ValidationError, match=r"sweep 'far', bridge 'link'.*num_sampling_steps must not exceed start_step"):
         ComparisonRecipe.model_validate({"bridges": _BRIDGES, "sweeps": [sweep | {"fixed": {"sampling.start_step": 10}}]})
 
 

@@ -9,7 +9,7 @@ import torch
 from models.errors import TrainingError
 from models.evaluation.compare_gap import measure_bridge
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
-from models.evaluation.sweeps import SweepReport, measure_sweep, sweep_table
+from models.evaluation.sweeps import SweepReport, measure_sweep, sweep_table, sweep_title
 from models.training.embed import EmbeddingSet
 from models.training.loop import TrainingLoop
 from tests.models.bridge_toy import toy_pairs
@@ -106,6 +106,8 @@ def test_fewer_pairs_know_less(maker: BridgeMaker) -> None:
     few, all_pairs = (point.spread("centred", "cosine_difference").mean for point in line.points)
     assert few < all_pairs - 0.1
     assert _folders(maker) == ["line+pairs_share=0.05/3", "line/3"]
+    report = _measured(maker, bridges=["line"], setting="pairs_share", values=[0.05, 1.0], seeds=1)
+    assert sweep_title(report) == "a; one seed; the first scenes, the same under every seed"
 
 
 def test_what_cannot_be_measured_is_named(tmp_path: Path) -> None:
@@ -121,6 +123,7 @@ def test_the_table_marks_the_best_of_each_bridge_and_the_recipes_value(maker: Br
     assert rows["0.1 (recipe)"]["paired cosine ↑"].startswith("**")
     assert not rows["100"]["paired cosine ↑"].startswith("**")
     assert "difference ↑, means removed" in table.columns
+    assert table.title == "a; 2 seeds"
     # Nothing is drawn at random, so there is no spread.
     assert "±" not in "".join(cell for row in table.rows for cell in row)
     learned = sweep_table(_measured(maker, setting="sampling.start_step", values=["auto", 20]))

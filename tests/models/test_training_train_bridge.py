@@ -227,7 +227,7 @@ def test_closed_forms_see_every_caption_with_its_scene(work: Path, monkeypatch: 
     assert isinstance(bridge, Ridge)
     torch.testing.assert_close(bridge.weight, Ridge.fit(pairs.audio[scenes], pairs.text, 0.5).weight)
     # More pairs than are fitted to: a random part, still each with its own scene.
-    monkeypatch.setattr(stage, "_MAX_FITTED_PAIRS", 20)
+    monkeypatch.setattr(stage, "MAX_FITTED_PAIRS", 20)
     shutil.rmtree(work / "bridge")
     train_bridge(_recipe(kind="mean-shift"), work, "cpu", resume=False)
     shift = load_bridge(work / "bridge" / "model")

@@ -77,3 +77,25 @@ def test_the_encoder_can_be_loaded_and_hears(work: Path) -> None:
     log_mel = torch.from_numpy(np.stack([_pattern(number) - 70 for number in range(4)])).float()
     names = encoder.embed_texts([sound.phrases[0] for sound in _SOUNDS])
     assert (encoder.embed_log_mel(log_mel) @ names.T).argmax(dim=1).tolist() == [0, 1, 2, 3]
+
+
+def _temperatures(directory: Path) -> tuple[float, float]:
+    model = load_clap(directory / "model").model
+    return float((-model.logit_scale_a).exp()), float((-model.logit_scale_t).exp())
+
+
+def test_the_temperature_stays_where_it_is_not_learned(work: Path) -> None:
+    assert _temperatures(work / "clap") == pytest.approx((0.01, 0.01))
+
+
+def test_the_temperature_is_learned_where_the_recipe_says_so(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus").symlink_to(work / "corpus")
+    model = _RECIPE.model.model_copy(update={"temperature": 0.07})
+    loop = _RECIPE.loop.model_copy(update={"steps": 20})
+    recipe = _RECIPE.model_copy(update={"model": model, "loop": loop, "learn_temperature": True})
+    train_clap(recipe, _SOUNDS, tmp_path, "cpu", resume=False)
+    audio, text = _temperatures(tmp_path / "clap")
+    assert audio == text
+    assert abs(audio - 0.07) > 1e-4
+    (line,) = (json.loads(line) for line in (tmp_path / "clap" / "log.jsonl").read_text().splitlines() if "top1" in line)
+    assert line["temperature"] == pytest.approx(audio, abs=1e-4)
