@@ -41,6 +41,8 @@ class CaptionComparisonRecipe(BaseModel):
 
     seeds: PositiveInt = Field(default=3, ge=2)
     """How many of the comparison's seeds, from the first on: a decoder takes longer to train than a bridge."""
+    bridges: tuple[str, ...] | None = None
+    """Which bridges of the comparison, for the same reason; all of them where nothing is said."""
     decoder: DecoderRecipe
 
     @field_validator("decoder")

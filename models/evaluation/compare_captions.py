@@ -163,7 +163,7 @@ def _make(
 ) -> list[Rival]:
     """Make, or find, every bridge and decoder, before the first caption is written: a run that is broken off goes on."""
     decoders = DecoderMaker(maker.work, maker.device, recipe.decoder, maker.pairs, texts, maker.validation)
-    bridges = {name: maker.bridges(name, bridge_recipe, seeds) for name, bridge_recipe in comparison.bridges.items()}
+    bridges = {name: maker.bridges(name, comparison.bridges[name], seeds) for name in comparison.captioned}
     first = {name: by_seed[0] for name, by_seed in bridges.items()}
     rivals = []
     for setting in SETTINGS:

@@ -63,6 +63,20 @@ class ComparisonRecipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _captioned_bridges_are_there(self) -> "ComparisonRecipe":
+        for name in self.captioned:
+            if name not in self.bridges:
+                raise ValueError(f"captions.bridges: the comparison has no bridge {name!r}")
+        return self
+
+    @property
+    def captioned(self) -> tuple[str, ...]:
+        """The bridges behind which captions are written."""
+        if self.captions is None:
+            return ()
+        return tuple(self.bridges) if self.captions.bridges is None else self.captions.bridges
+
+    @model_validator(mode="after")
     def _sweeps_fit(self) -> "ComparisonRecipe":
         """Every value is tried on the recipe now, not after hours of training."""
         for sweep in self.sweeps:

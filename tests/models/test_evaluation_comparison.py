@@ -140,3 +140,11 @@ def test_a_sweep_names_bridges_and_settings_that_are_there() -> None:
     ):
         with pytest.raises(ValidationError, match=message):
             _recipe(sweeps=[sweep | change])
+
+
+def test_captions_may_be_of_some_bridges_alone() -> None:
+    assert _recipe().captioned == ()
+    assert _recipe(captions=_CAPTIONS).captioned == ("mlp", "shift")
+    assert _recipe(captions=_CAPTIONS | {"bridges": ["shift"]}).captioned == ("shift",)
+    with pytest.raises(ValidationError, match=r"captions\.bridges: the comparison has no bridge 'line'"):
+        _recipe(captions=_CAPTIONS | {"bridges": ["shift", "line"]})
