@@ -39,7 +39,7 @@ from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
 from models.evaluation.encoder_copy import encoder_trained_here, make_embeddings
 from models.evaluation.events import EventReader
 from models.evaluation.gap_report import OURS, PLAIN
-from models.evaluation.settings import Split
+from models.evaluation.settings import Split, report_folder
 from models.training.bank import read_sounds
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
@@ -81,7 +81,7 @@ def compare_captions(recipe: Recipe, work: Path, device: str, split: Split) -> N
     make_embeddings(comparison.encoder, recipe.embed, work, device)
     report, lines = _compared(recipe, reader, BridgeMaker.load(work, device), EmbeddingSet.load(work, split), split)
     text = markdown_caption_report(report)
-    directory = work / ("evaluation-captions" if split == "test" else f"evaluation-captions-{split}")
+    directory = report_folder(work, "evaluation-captions", split)
     with replaced(directory) as new:
         (new / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (new / "report.md").write_text(text, encoding="utf-8")

@@ -23,7 +23,7 @@ from models.evaluation.encoder_copy import make_embeddings
 from models.evaluation.gap import GapFigures, measure_gap, seen_from_mean, spreads
 from models.evaluation.gap_report import ComparedBridge, Criteria, GapReport, markdown_gap_report
 from models.evaluation.retrieval import score_retrieval
-from models.evaluation.settings import Split
+from models.evaluation.settings import Split, report_folder
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
 from models.training.recipe import Recipe, missing_section
@@ -52,7 +52,7 @@ def compare_gap(recipe: Recipe, work: Path, device: str, split: Split) -> None:
     held_out = everything.first(len(everything.audio))
     report = measure_bridges(comparison, BridgeMaker.load(work, device), held_out, split)
     text = markdown_gap_report(report)
-    directory = work / ("evaluation-gap" if split == "test" else f"evaluation-gap-{split}")
+    directory = report_folder(work, "evaluation-gap", split)
     with replaced(directory) as new:
         (new / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (new / "report.md").write_text(text, encoding="utf-8")

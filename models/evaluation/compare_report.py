@@ -25,7 +25,7 @@ from models.evaluation.comparison_html import html_document
 from models.evaluation.document import PLOTS_FOLDER, Plot, Section, markdown_document
 from models.evaluation.encoder_copy import make_embeddings
 from models.evaluation.gap_report import SPREAD_NOTE, GapReport, gap_head, gap_tables
-from models.evaluation.settings import Figures, Split
+from models.evaluation.settings import Figures, Split, report_folder
 from models.evaluation.sweeps import SweepReport, measure_sweep, sweep_table
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
@@ -68,7 +68,7 @@ def compare_report(recipe: Recipe, work: Path, device: str, split: Split) -> Non
     bridges = _first_bridges(comparison, maker)
     speed = measure_speeds(bridges, held_out.audio, maker.device)
     gap_plots = plots.gap_plots(report.gap, bridges, held_out, maker.device)
-    directory = work / ("evaluation-report" if split == "test" else f"evaluation-report-{split}")
+    directory = report_folder(work, "evaluation-report", split)
     _write(directory, report, speed, _sections(report, speed, gap_plots, plots.sweep_plots(report.sweeps)))
     Console().print(f"Written to {directory}", soft_wrap=True)
 

@@ -15,7 +15,7 @@ from models.evaluation.caption_metrics import check_available
 from models.evaluation.clips import Advance, caption_clips, listen_to_recordings, listen_to_scenes, read_recordings
 from models.evaluation.measure import Measurements
 from models.evaluation.report import Report, markdown_report, print_report
-from models.evaluation.settings import Split
+from models.evaluation.settings import Split, report_folder
 from models.pipeline import Pipeline
 from models.training.bank import read_sounds
 from models.training.folders import finished, replaced
@@ -54,7 +54,7 @@ def evaluate(recipe: Recipe, work: Path, artifact: Path, device: str, split: Spl
         writing = advance("writing captions", 2 * (total + len(scene_set.records)))
         captioned = [caption_clips(pipeline, clips, settings, writing) for clips in (singles, scenes)]
     report = Measurements(pipeline, phrases, settings, *captioned).report(split)
-    directory = work / ("evaluation" if split == "test" else f"evaluation-{split}")
+    directory = report_folder(work, "evaluation", split)
     write_report(report, directory)
     console = Console()
     print_report(report, console)

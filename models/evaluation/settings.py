@@ -1,10 +1,16 @@
 """What a recipe says about the evaluation, and the base of every table that it measures."""
 
+from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 Split = Literal["validation", "test"]
+
+
+def report_folder(work: Path, name: str, split: Split) -> Path:
+    """Where a report is written: that of the validation split apart, so that it can never be taken for the test split's."""
+    return work / (name if split == "test" else f"{name}-{split}")
 
 
 class Figures(BaseModel):
