@@ -106,6 +106,12 @@ class DeviceMemoryError(DeviceError):
     type = "out_of_memory"
 
 
+class SourceError(DiffusionLinkError):
+    """A released model cannot be had, or is not one that can be used."""
+
+    type = "source_error"
+
+
 class RecipeError(DiffusionLinkError):
     """A recipe, or a table that it names, is wrong."""
 

@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
 from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.interface import Bridge
 from models.evaluation.gap_report import OURS
+from models.training.decoder_recipe import DecoderRecipe, InputShares
 from models.training.embed import EmbeddingSet
-from models.training.train_decoder import DecoderRecipe, InputShares, make_decoder
+from models.training.train_decoder import make_decoder
 
 Setting = Literal["zero-shot", "zero-shot, augmented", "supervised"]
 SETTINGS: tuple[Setting, ...] = ("zero-shot", "zero-shot, augmented", "supervised")

@@ -15,10 +15,10 @@ from models.evaluation.comparison import ComparisonRecipe
 from models.evaluation.settings import EvaluateRecipe
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.corpus import CorpusRecipe
+from models.training.decoder_recipe import DecoderRecipe
 from models.training.embed import EmbedRecipe
 from models.training.export import ExportRecipe
 from models.training.train_clap import ClapRecipe
-from models.training.train_decoder import DecoderRecipe
 
 
 class Recipe(BaseModel):

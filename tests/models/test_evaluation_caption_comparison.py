@@ -24,9 +24,9 @@ from models.decoder.store import load_decoder
 from models.errors import TrainingError
 from models.evaluation.caption_comparison import CaptionComparisonRecipe, DecoderMaker, Setting, augmenter, decoder_choices
 from models.training import train_decoder
+from models.training.decoder_recipe import DecoderRecipe
 from models.training.embed import EmbeddingSet
 from models.training.loop import TrainingLoop
-from models.training.train_decoder import DecoderRecipe
 from tests.models.bridge_toy import DIM, toy_pairs
 
 _DECODER: dict[str, Any] = {

@@ -18,10 +18,11 @@ from models.clap.encoder import ClapEncoder
 from models.decoder.store import load_decoder
 from models.errors import TrainingError
 from models.training.bridge_recipe import BridgeRecipe
+from models.training.decoder_recipe import DecoderRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
 from models.training.loop import TrainingLoop
 from models.training.train_bridge import train_bridge
-from models.training.train_decoder import DecoderRecipe, DecoderTrainer, make_decoder, train_decoder
+from models.training.train_decoder import DecoderTrainer, make_decoder, train_decoder
 from tests.models.training_work import log_lines, write_clap, write_corpus
 
 _SMALL: dict[str, Any] = {

@@ -1,0 +1,26 @@
+"""Which floating-point format networks compute in: the word that a user gives, to the dtype that torch knows."""
+
+from typing import Literal, get_args
+
+import torch
+
+from models.errors import DeviceError
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """Turn auto, fp32, bf16 or fp16 into a dtype; auto is bfloat16 on a GPU that computes with it, else float32.
+
+    Raises:
+        DeviceError: the word is none of these, or the GPU has no such arithmetic.
+    """
+    if name not in get_args(Precision):
+        raise DeviceError(f"precision {name!r} is not known; use {', '.join(get_args(Precision))}")
+    has_bfloat16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" and has_bfloat16 else torch.float32
+    if name == "bf16" and not has_bfloat16:
+        raise DeviceError(f"precision bf16 is not to be had on {torch.cuda.get_device_name(device)}; use fp16 or fp32")
+    return _DTYPES[name]
