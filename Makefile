@@ -2,6 +2,7 @@
 #
 #   make serve                          caption sounds on http://127.0.0.1:8000 (HOST=, PORT= and SERVE_FLAGS= change it)
 #   make test                           run the tests; fails below 95 % coverage of app and models
+#   make test-laion                     compare our reading of LAION's checkpoints with laion-clap's own, in .venv-laion (6 GB)
 #   make check                          ruff, mypy in strict mode, import contracts
 #   make setup                          only install
 #   make serve TORCH_INDEX=URL          take torch from another package index, such as PyTorch's own of CPU builds
@@ -19,7 +20,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constr
 PINS := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test check format clean
+.PHONY: help setup serve test test-laion check format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -36,6 +37,9 @@ test: .venv/dev.stamp
 		$(BIN)/coverage report --include="$$package/*" --format=total || exit 1; \
 	done
 
+test-laion: .venv-laion/stamp
+	HF_HUB_OFFLINE=1 .venv-laion/bin/python -m pytest --log-cli-level=INFO $(PYTEST_FLAGS) tests/models/test_clap_laion.py
+
 check: .venv/dev.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -47,7 +51,7 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-laion
 
 # What serving needs: not the linters, not the metrics of captions.
 .venv/serve.stamp: .venv/build.stamp
@@ -59,6 +63,15 @@ clean:
 .venv/dev.stamp: .venv/serve.stamp
 	@echo "Installing what tests and checks need into .venv ..."
 	$(PIP_INSTALL) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# laion-clap needs NumPy 1, and with it pins and an environment of its own; torch is PyPI's build.
+.venv-laion/stamp: pyproject.toml constraints-laion.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing laion-clap and PyPI's torch into .venv-laion (6 GB) ..."
+	$(PYTHON) -m venv .venv-laion
+	.venv-laion/bin/python -m pip install --disable-pip-version-check --constraint constraints-laion.txt --editable '.[laion]' \
+		beartype pytest
 	@touch $@
 
 # pip and setuptools first, in their pinned versions: the project is then built without a download of its own.

@@ -10,7 +10,7 @@ from huggingface_hub import snapshot_download
 
 from models.errors import SourceError
 
-_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+_TEXT_PATTERNS = ["*.json", "*.txt", "*.model", "*.jinja"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,10 @@ class Source:
     folder: Path
 
 
-def fetch_source(name: str, revision: str | None = None) -> Source:
+def fetch_source(name: str, revision: str | None = None, *, weights: bool = True) -> Source:
     """Find a folder, or download a hub repository, or take it from the hub's cache (`HF_HUB_OFFLINE=1`: from it alone).
+
+    Without `weights`, settings and tokenizer are downloaded alone.
 
     Raises:
         SourceError: there is no such folder, and the hub does not give it either; or a folder was asked for by revision.
@@ -37,8 +39,9 @@ def fetch_source(name: str, revision: str | None = None) -> Source:
         return Source(name, None, folder)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise SourceError(f"{name}: no such folder")
+    patterns = [*_TEXT_PATTERNS, *(["*.safetensors"] if weights else [])]
     try:
-        found = Path(snapshot_download(name, revision=revision, allow_patterns=_PATTERNS))
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     # The hub's client raises its own errors, those of its HTTP library, and ValueError for a name that is none.
     except Exception as error:
         raise SourceError(f"{name}: neither a folder nor to be had from the hub: {error}") from error

@@ -1,6 +1,7 @@
 """Log-mel spectrograms: transformers' numbers, whatever the company."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,11 +31,12 @@ def _signals() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", _signals())
-def test_it_equals_transformers_feature_extractor(name: str) -> None:
+@pytest.mark.parametrize(("mel_scale", "truncation"), [("slaney", "rand_trunc"), ("htk", "fusion")])
+def test_it_equals_transformers_feature_extractor(name: str, mel_scale: Any, truncation: str) -> None:
     signal = _signals()[name]
     extractor = ClapFeatureExtractor(frequency_min=MIN_FREQUENCY_HZ, frequency_max=MAX_FREQUENCY_HZ)
-    expected = extractor(signal, sampling_rate=SAMPLE_RATE_HZ, truncation="rand_trunc", return_tensors="np")
-    actual = LogMel()(torch.from_numpy(signal).unsqueeze(0))
+    expected = extractor(signal, sampling_rate=SAMPLE_RATE_HZ, truncation=truncation, return_tensors="np")
+    actual = LogMel(mel_scale)(torch.from_numpy(signal).unsqueeze(0))
     assert actual.shape == (1, NUM_FRAMES, NUM_MELS)
     assert float(np.abs(actual.numpy()[0] - expected["input_features"][0, 0]).max()) < 1e-3
 
@@ -53,3 +55,7 @@ def test_a_batch_changes_nothing() -> None:
     log_mel = LogMel()
     together = log_mel(windows)
     assert torch.equal(together, torch.cat([log_mel(window.unsqueeze(0)) for window in windows]))
+
+
+def test_it_holds_nothing_that_apples_gpus_cannot_hold() -> None:
+    assert {buffer.dtype for buffer in LogMel().buffers()} == {torch.float32}

@@ -12,6 +12,7 @@ from transformers import ClapModel
 
 from models.clap.store import load_clap, save_clap
 from models.errors import ArtifactError
+from tests.models.clap_releases import preprocessor
 from tests.models.test_clap_encoder import make_encoder
 
 _LOG_MEL = -100 * torch.rand(2, 1001, 64, generator=torch.Generator().manual_seed(0))
@@ -81,3 +82,42 @@ def test_settings_that_no_tower_has_are_refused(stored: Path) -> None:
     (stored / "config.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ArtifactError, match="width"):
         load_clap(stored)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_preprocessor_of_a_release_may_stand_beside_it(stored: Path, fused: bool) -> None:
+    (stored / "preprocessor_config.json").write_text(json.dumps(preprocessor(fused=fused)))
+    assert load_clap(stored).dim == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sampling_rate", 44100),
+        ("fft_window_size", 1536),
+        ("hop_length", 320),
+        ("feature_size", 128),
+        ("frequency_min", 0),
+        ("frequency_max", 18000),
+        ("frequency_max", None),
+    ],
+)
+def test_other_spectrograms_are_refused_by_name(stored: Path, name: str, value: object) -> None:
+    path = stored / "preprocessor_config.json"
+    path.write_text(json.dumps(preprocessor() | {name: value}))
+    with pytest.raises(ArtifactError, match=f"{name} is {value!r}; spectrograms here have") as refused:
+        load_clap(stored)
+    assert refused.value.path == path
+
+
+@pytest.mark.parametrize("content", ["[]", "{", "{}"])
+def test_a_preprocessor_that_is_none_is_refused(stored: Path, content: str) -> None:
+    (stored / "preprocessor_config.json").write_text(content)
+    with pytest.raises(ArtifactError, match="preprocessor_config"):
+        load_clap(stored)
+
+
+def test_the_precision_is_the_towers_and_not_the_weights(stored: Path) -> None:
+    loaded = load_clap(stored, dtype=torch.bfloat16)
+    assert loaded.dtype == torch.bfloat16
+    assert loaded.model.dtype == torch.float32

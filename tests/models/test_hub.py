@@ -42,6 +42,9 @@ def test_a_hub_id_is_downloaded_without_pickles_and_known_by_its_commit(
     assert (asked["name"], asked["revision"]) == ("laion/clap-htsat-unfused", "main")
     assert "*.safetensors" in asked["allow_patterns"]
     assert not any(pattern.endswith((".bin", ".pt", ".py")) for pattern in asked["allow_patterns"])
+    fetch_source("laion/clap-htsat-unfused", weights=False)
+    assert "*.safetensors" not in asked["allow_patterns"]
+    assert "*.json" in asked["allow_patterns"]
 
 
 @pytest.mark.parametrize("name", ["nobody/has-this-model-here", "not a name"])
