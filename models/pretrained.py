@@ -18,10 +18,15 @@ from models.errors import ArtifactError
 transformers_logging.disable_progress_bar()
 
 _JSON_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+_ADAPTER_FILE = "adapter_config.json"
 
 
-def read_pretrained(directory: Path, model_class: Any) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Read a model, in float32, and its tokenizer; `model_class` is any class with transformers' `from_pretrained`.
+def read_pretrained(
+    directory: Path, model_class: Any, dtype: torch.dtype = torch.float32
+) -> tuple[Any, PreTrainedTokenizerBase]:
+    """Read a model, its weights as `dtype`, and its tokenizer; `model_class` is any with transformers' `from_pretrained`.
+
+    Weights may be one file or several shards; they are held once.
 
     Raises:
         ArtifactError: a file is missing or damaged, or the weights are not exactly the model's.
@@ -33,7 +38,7 @@ def read_pretrained(directory: Path, model_class: Any) -> tuple[Any, PreTrainedT
             directory,
             local_files_only=True,
             use_safetensors=True,
-            dtype=torch.float32,
+            dtype=dtype,
             output_loading_info=True,
         )
     # transformers raises whatever its model and tokenizer classes happen to raise on files that do not fit together.
@@ -63,6 +68,9 @@ def _check_files(directory: Path) -> None:
     """Refuse a directory in which a file is missing, is not what its name says, or holds a number that is none."""
     for name in _JSON_FILES:
         read_json(directory / name)
+    if (directory / _ADAPTER_FILE).exists():
+        # transformers would follow it to whatever base model it names.
+        raise ArtifactError(directory / _ADAPTER_FILE, "is an adapter's, where a whole model is expected")
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:
         raise ArtifactError(directory / "model.safetensors", "is missing")

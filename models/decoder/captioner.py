@@ -1,7 +1,7 @@
-"""The caption decoder: a prefix projector and a causal language model, trained by teacher forcing.
+"""The caption decoder: a prefix projector and a language model, trained by teacher forcing.
 
-The last prefix vector predicts the first token of the caption; no BOS token stands between, since not every language
-model has one. It comes after the bridge: what it reads are text-space embeddings.
+The prefix stands in a prompt, or alone; what comes last of them predicts the first token of the caption (`language_model`).
+The decoder comes after the bridge: what it reads are text-space embeddings.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from models.decoder.adapter import Adapter
 from models.decoder.generation import TokenRules, child_seed, generate_beam, generate_sampled
+from models.decoder.language_model import Frame, embedding_dim
 from models.decoder.projector import PrefixProjector
+from models.decoder.reference import LanguageModelReference
 
 _IGNORED = -100
 """Label that cross entropy passes over."""
@@ -24,7 +27,7 @@ _MAX_ATTEMPTS = 3
 
 
 class DecoderConfig(BaseModel):
-    """Size of the projector, and how captions are searched for."""
+    """Size of the projector, what stands around the prefix, and how captions are searched for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -34,6 +37,10 @@ class DecoderConfig(BaseModel):
     """Number of vectors that stand before the caption."""
     projector_dim: PositiveInt = 512
     """Hidden width of the projector."""
+    prompt_before: str = ""
+    """What the language model reads before the prefix, special tokens by their names (`prompt.render_prompt`)."""
+    prompt_after: str = ""
+    """What it reads between prefix and caption."""
     num_beams: PositiveInt = 4
     length_penalty: float = 1.0
     """Power of the length that a beam's log-probability is divided by."""
@@ -50,16 +57,26 @@ class CaptionDecoder(nn.Module):
         """Put an untrained projector before a language model.
 
         Raises:
-            ValueError: the tokenizer has no EOS token.
+            ValueError: the tokenizer has no EOS token, or prompt and prefix leave no place for a caption.
         """
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
         self.language_model = language_model
-        model_config = language_model.config.get_text_config()
-        self.projector = PrefixProjector(config.dim, config.projector_dim, config.prefix_length, model_config.hidden_size)
-        self.max_positions: int = model_config.max_position_embeddings
-        self.rules = TokenRules.of(tokenizer, model_config.vocab_size)
+        self.reference: LanguageModelReference | None = None
+        """The released model whose weights `language_model` has, apart from an adapter."""
+        self.merged_adapter: Adapter | None = None
+        """What was added to the weights of the reference, if anything was."""
+        self.projector = PrefixProjector(
+            config.dim, config.projector_dim, config.prefix_length, embedding_dim(language_model)
+        )
+        self.frame = Frame.of(language_model, tokenizer, config.prompt_before, config.prompt_after)
+        self.max_caption_tokens = self.frame.max_caption_tokens(language_model, config.prefix_length)
+        """Longest caption, with its EOS."""
+        if self.max_caption_tokens < 1:
+            raise ValueError("prompt and prefix take all positions of the language model")
+        num_logits = language_model.config.get_text_config().vocab_size
+        self.rules = TokenRules.of(tokenizer, num_logits, self.frame.start)
         # A released model's own defaults (sampling, penalties) must not leak into the searches of `generation`.
         language_model.generation_config = GenerationConfig(eos_token_id=self.rules.eos, pad_token_id=self.rules.pad)
 
@@ -68,25 +85,32 @@ class CaptionDecoder(nn.Module):
         """Width of the embeddings."""
         return self.config.dim
 
-    @property
-    def max_caption_tokens(self) -> int:
-        """Longest caption, with its EOS, that the language model has positions for."""
-        return self.max_positions - self.config.prefix_length
+    def train(self, mode: bool = True) -> "CaptionDecoder":
+        """Set the mode; a language model that is all frozen stays in evaluation mode, as in ClipCap, without dropout."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.language_model.parameters()):
+            self.language_model.eval()
+        return self
 
-    def loss(self, embeddings: Float[Tensor, "batch dim"], captions: Sequence[str]) -> Float[Tensor, ""]:
-        """Mean cross entropy of the captions' tokens and their EOS, given the embeddings; captions too long are cut."""
+    def loss(
+        self, embeddings: Float[Tensor, "batch dim"], captions: Sequence[str], *, num_tokens: int | None = None
+    ) -> Float[Tensor, ""]:
+        """Cross entropy of the captions' tokens and their EOS, given the embeddings; captions too long are cut.
+
+        Its mean, or with `num_tokens` its sum divided by that number: so the losses of a batch's shares add up to that of
+        the batch, whose number of tokens `count_target_tokens` gives.
+        """
         tokens, mask = self._tokens(captions, embeddings.device)
-        prefix = self.projector(embeddings)
-        embedded = self.language_model.get_input_embeddings()(tokens)
-        prefix_mask = mask.new_ones(prefix.shape[:2])
-        logits = self.language_model(
-            inputs_embeds=torch.cat([prefix.to(embedded.dtype), embedded], dim=1),
-            attention_mask=torch.cat([prefix_mask, mask], dim=1),
-        ).logits
-        # Logits at a position speak of the next one, so the caption's begin at the last vector of the prefix.
-        predicted = logits[:, self.config.prefix_length - 1 : -1]
-        labels = tokens.masked_fill(mask == 0, _IGNORED)
-        return functional.cross_entropy(predicted.flatten(0, 1).float(), labels.flatten(), ignore_index=_IGNORED)
+        context = self.frame.context(self.language_model, self.projector(embeddings))
+        logits = self.frame.caption_logits(self.language_model, context, tokens, mask).flatten(0, 1).float()
+        labels = tokens.masked_fill(mask == 0, _IGNORED).flatten()
+        if num_tokens is None:
+            return functional.cross_entropy(logits, labels, ignore_index=_IGNORED)
+        return functional.cross_entropy(logits, labels, ignore_index=_IGNORED, reduction="sum") / num_tokens
+
+    def count_target_tokens(self, captions: Sequence[str]) -> int:
+        """Tokens that `loss` is the mean over: those of the captions, after cutting, and an EOS each."""
+        return sum(min(count, self.max_caption_tokens - 1) + 1 for count in self.count_tokens(captions))
 
     def generate(
         self, embeddings: Float[Tensor, "batch dim"], *, seeds: Sequence[int], candidates: int, max_new_tokens: int
@@ -105,25 +129,25 @@ class CaptionDecoder(nn.Module):
         if not len(embeddings):
             return []
         with torch.no_grad():
-            prefix = self.projector(embeddings).to(self.language_model.dtype)
+            context = self.frame.context(self.language_model, self.projector(embeddings))
         max_new_tokens = min(max_new_tokens, self.max_caption_tokens)
         tokens = generate_beam(
             self.language_model,
             self.rules,
-            prefix,
+            context,
             max_new_tokens=max_new_tokens,
             num_beams=self.config.num_beams,
             length_penalty=self.config.length_penalty,
         )
         captions = [[text] for text in self._texts(tokens)]
         for attempt in range(_MAX_ATTEMPTS):
-            self._add_samples(captions, prefix, seeds, candidates, max_new_tokens, attempt)
+            self._add_samples(captions, context, seeds, candidates, max_new_tokens, attempt)
         return captions
 
     def _add_samples(
         self,
         captions: list[list[str]],
-        prefix: Float[Tensor, "batch prefix model_dim"],
+        context: Float[Tensor, "batch context model_dim"],
         seeds: Sequence[int],
         candidates: int,
         max_new_tokens: int,
@@ -137,7 +161,7 @@ class CaptionDecoder(nn.Module):
         tokens = generate_sampled(
             self.language_model,
             self.rules,
-            prefix[rows].repeat_interleave(drawn, dim=0),
+            context[rows].repeat_interleave(drawn, dim=0),
             seeds=[child_seed(seeds[row], attempt * drawn + i) for row in rows for i in range(drawn)],
             max_new_tokens=max_new_tokens,
             temperature=self.config.temperature,

@@ -1,7 +1,8 @@
-"""How captions are read off a language model, given prefixes of equal length: beam search, or samples from seeds.
+"""How captions are read off a language model, given contexts of equal length: beam search, or samples from seeds.
 
-A row's caption depends on its own prefix and seed alone, never on its neighbours: prefixes are never padded, rows that
-end early are filled up with padding that is dropped, and every sampled row has a random generator of its own.
+A context is a prefix with its prompt, embedded. A row's caption depends on its own context and seed alone, never on its
+neighbours: contexts are never padded, rows that end early are filled up with padding that is dropped, and every sampled
+row has a random generator of its own.
 """
 
 from collections.abc import Sequence
@@ -35,9 +36,11 @@ class TokenRules:
     """Tokens that no caption holds: special ones other than EOS, and logits beyond the tokenizer's vocabulary."""
     not_first: Int[Tensor, " not_first"]
     """Tokens without a visible character of their own: EOS, white space, and pieces of a character of several bytes."""
+    start: tuple[int, ...] = ()
+    """Tokens that the decoder of an encoder-decoder model reads before the caption."""
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, num_logits: int) -> "TokenRules":
+    def of(cls, tokenizer: PreTrainedTokenizerBase, num_logits: int, start: tuple[int, ...] = ()) -> "TokenRules":
         """Read the rules off a tokenizer.
 
         Raises:
@@ -51,7 +54,9 @@ class TokenRules:
         never = (special | set(tokenizer.all_special_ids) | set(range(len(tokenizer), num_logits))) - {eos}
         texts = tokenizer.batch_decode([[token] for token in range(min(len(tokenizer), num_logits))])
         blank = {token for token, text in enumerate(texts) if not text.replace(_INCOMPLETE, "").strip()} | {eos}
-        return cls(eos=eos, pad=pad, never=_token_list(never), not_first=_token_list(blank))
+        # A tokenizer may know more tokens than the model has logits for.
+        never &= set(range(num_logits))
+        return cls(eos=eos, pad=pad, never=_token_list(never), not_first=_token_list(blank), start=start)
 
 
 def _token_list(tokens: set[int]) -> Int[Tensor, " tokens"]:
@@ -64,10 +69,11 @@ class _CaptionRules(LogitsProcessor):
     def __init__(self, rules: TokenRules, device: torch.device) -> None:
         self.never = rules.never.to(device)
         self.not_first = rules.not_first.to(device)
+        self.first = len(rules.start)
 
     def __call__(self, input_ids: Int[Tensor, "rows tokens"], scores: Float[Tensor, "rows vocab"]) -> Tensor:
         scores = scores.index_fill(1, self.never, -torch.inf)
-        return scores.index_fill(1, self.not_first, -torch.inf) if input_ids.shape[1] == 0 else scores
+        return scores.index_fill(1, self.not_first, -torch.inf) if input_ids.shape[1] == self.first else scores
 
 
 class _SeededGumbel(LogitsProcessor):
@@ -91,23 +97,23 @@ class _SeededGumbel(LogitsProcessor):
 def generate_beam(
     model: PreTrainedModel,
     rules: TokenRules,
-    prefix: Float[Tensor, "batch prefix model_dim"],
+    context: Float[Tensor, "batch context model_dim"],
     *,
     max_new_tokens: int,
     num_beams: int,
     length_penalty: float,
 ) -> Int[Tensor, "batch tokens"]:
     """Tokens of the best beam for each row, padded at the end; greedy search for `num_beams` = 1."""
-    processors = LogitsProcessorList([_CaptionRules(rules, prefix.device)])
+    processors = LogitsProcessorList([_CaptionRules(rules, context.device)])
     beams = {"num_beams": num_beams, "length_penalty": length_penalty} if num_beams > 1 else {}
-    return _generate(model, rules, prefix, processors, max_new_tokens, **beams)
+    return _generate(model, rules, context, processors, max_new_tokens, **beams)
 
 
 @torch.no_grad()
 def generate_sampled(
     model: PreTrainedModel,
     rules: TokenRules,
-    prefix: Float[Tensor, "batch prefix model_dim"],
+    context: Float[Tensor, "batch context model_dim"],
     *,
     seeds: Sequence[int],
     max_new_tokens: int,
@@ -117,19 +123,19 @@ def generate_sampled(
     """Tokens of one sample for each row, padded at the end; row i draws from seeds[i] alone."""
     processors = LogitsProcessorList(
         [
-            _CaptionRules(rules, prefix.device),
+            _CaptionRules(rules, context.device),
             TemperatureLogitsWarper(temperature),
             TopPLogitsWarper(top_p),
             _SeededGumbel(seeds),
         ]
     )
-    return _generate(model, rules, prefix, processors, max_new_tokens)
+    return _generate(model, rules, context, processors, max_new_tokens)
 
 
 def _generate(
     model: PreTrainedModel,
     rules: TokenRules,
-    prefix: Float[Tensor, "batch prefix model_dim"],
+    context: Float[Tensor, "batch context model_dim"],
     processors: LogitsProcessorList,
     max_new_tokens: int,
     **search: int | float,
@@ -139,17 +145,20 @@ def _generate(
         max_new_tokens=max_new_tokens,
         eos_token_id=rules.eos,
         pad_token_id=rules.pad,
+        decoder_start_token_id=rules.start[0] if rules.start else None,
         **search,
     )
+    start = torch.tensor(rules.start, dtype=torch.int64, device=context.device).expand(len(context), -1)
     # `generate` comes from a mixin that the type of `model` does not name.
     search_with: Any = model
     tokens: Tensor = search_with.generate(
-        inputs_embeds=prefix,
-        attention_mask=torch.ones(prefix.shape[:2], dtype=torch.int64, device=prefix.device),
+        inputs_embeds=context,
+        attention_mask=torch.ones(context.shape[:2], dtype=torch.int64, device=context.device),
         generation_config=config,
         logits_processor=processors,
+        **({"decoder_input_ids": start} if rules.start else {}),
     )
-    return tokens
+    return tokens[:, len(rules.start) :]
 
 
 def child_seed(seed: int, child: int) -> int:

@@ -83,6 +83,18 @@ def test_padding_costs_nothing(embeddings: Tensor) -> None:
     assert decoder.loss(embeddings[:2], [short, long]).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_losses_of_shares_add_up_to_that_of_the_batch(embeddings: Tensor) -> None:
+    decoder = _decoder(max_positions=8).eval()
+    captions = [_CAPTIONS[3], "rain", "a dog " * 9, _CAPTIONS[0], "a bell closes"]
+    tokens = decoder.count_target_tokens(captions)
+    lengths = [len(decoder.tokenizer.encode(text, add_special_tokens=False)) for text in captions]
+    assert max(lengths) > 5
+    assert tokens == sum(min(length, 5) + 1 for length in lengths)
+    whole = decoder.loss(embeddings[:5], captions)
+    shares = [decoder.loss(embeddings[i:5:2], captions[i::2], num_tokens=tokens) for i in range(2)]
+    torch.testing.assert_close(shares[0] + shares[1], whole)
+
+
 def test_loss_reaches_projector_and_language_model(embeddings: Tensor) -> None:
     decoder = _decoder()
     decoder.loss(embeddings, _CAPTIONS).backward()

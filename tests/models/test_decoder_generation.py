@@ -59,6 +59,15 @@ def test_rules_know_special_blank_and_incomplete_tokens(tokenizer: PreTrainedTok
     assert tokenizer.convert_tokens_to_ids("a") not in rules.not_first.tolist()
 
 
+def test_tokens_that_the_model_has_no_logits_for_need_no_rule() -> None:
+    larger = train_tokenizer(["a dog barks"], 280)
+    num_logits = len(larger)
+    larger.add_special_tokens({"additional_special_tokens": ["<more>"]})
+    rules = TokenRules.of(larger, num_logits)
+    assert rules.never.tolist() == [0, 1]
+    assert int(rules.not_first.max()) < num_logits
+
+
 def test_a_tokenizer_without_eos_is_refused(tokenizer: PreTrainedTokenizerBase) -> None:
     endless = train_tokenizer(["rain"], 270)
     endless.eos_token = None
