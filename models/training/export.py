@@ -2,7 +2,8 @@
 
 Reads clap/model, bridge/model, decoder/model, corpus/summary.json and, where it is there, evaluation/; writes artifact/.
 The weights are on their way through float16, so the order is: export, evaluate, export again. The second export writes
-the same weights, and adds what was measured of them to manifest and model card.
+the same weights, and adds what was measured of them to manifest and model card. Of a released language model the artifact
+holds a copy with what was trained merged into it, or names it and holds the adapter.
 """
 
 import json
@@ -14,22 +15,32 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rich.console import Console
 
 import models
 from models.artifact import MODEL_CARD_FILE, write_manifest
 from models.bridge.store import load_bridge, save_bridge
+from models.clap.convert import SOURCE_FILE
 from models.clap.store import load_clap, save_clap
 from models.decoder.store import load_decoder, save_decoder
 from models.errors import TrainingError
 from models.pipeline import Pipeline
-from models.training.folders import begun_with, fingerprint, finished, replaced
+from models.training.bridge_recipe import BridgeRecipe
+from models.training.decoder_recipe import DecoderRecipe
+from models.training.folders import SETTINGS_FILE, begun_with, fingerprint, finished, replaced
 from models.training.model_card import Measured, write_model_card
+from models.training.train_clap import ClapRecipe
 
 MEASURED_FILE = "measured_files.json"
 """Beside the report: the sums of the artifact files that it was measured on, written by the command `evaluate`."""
 _DTYPES = {"float16": torch.float16, "float32": torch.float32}
+_SECTIONS: dict[str, TypeAdapter[Any]] = {
+    "clap": TypeAdapter(ClapRecipe),
+    "bridge": TypeAdapter(BridgeRecipe),
+    "decoder": TypeAdapter(DecoderRecipe),
+}
+"""What a training's section of a recipe says, by the folder of the stage."""
 
 
 class ExportRecipe(BaseModel):
@@ -42,7 +53,10 @@ class ExportRecipe(BaseModel):
     licence: str = Field(min_length=1)
     """Of the weights."""
     dtype: Literal["float16", "float32"] = "float16"
-    """Of the weights on disk; they are computed with as float32."""
+    """Of the weights on disk; serving chooses its own precision."""
+    language_model: Literal["merged", "reference"] = Field(default="merged", exclude_if=lambda value: value == "merged")
+    """Of a released language model: a copy with what was trained merged into it, which is all that serving needs; or its
+    name and sums, with the adapter beside them, a few megabytes: whoever serves it must have the model, or the hub."""
     data_notice: str = ""
     """Where the recordings come from and under which licences, for the model card; Markdown."""
 
@@ -50,7 +64,8 @@ class ExportRecipe(BaseModel):
 def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[str], work: Path, device: str) -> Path:
     """Write work/artifact in place of an earlier one, after it was loaded as the service does.
 
-    `recipe` is the whole of it, as JSON has it, for the manifest; `sounds` is what the corpus was mixed from.
+    `recipe` is the whole of it, as JSON has it, for the manifest; `sounds` is what the corpus was mixed from, and empty for
+    a data set of recordings.
 
     Raises:
         TrainingError: a stage has not been run, or parts were trained for other parts than those that are there.
@@ -58,11 +73,8 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
         DeviceError: there is no such device.
     """
     check_parts(work, recipe)
-    dtype = _DTYPES[settings.dtype]
     with replaced(work / "artifact") as new:
-        save_clap(load_clap(work / "clap" / "model"), new / "clap", dtype)
-        save_bridge(load_bridge(work / "bridge" / "model"), new / "bridge", dtype)
-        save_decoder(load_decoder(work / "decoder" / "model"), new / "decoder", dtype)
+        _save_parts(settings, work, new)
         facts: dict[str, Any] = {
             "name": settings.name,
             "version": settings.version,
@@ -87,6 +99,21 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
     return directory
 
 
+def _save_parts(settings: ExportRecipe, work: Path, artifact: Path) -> None:
+    """Write the three networks into an artifact's folder."""
+    dtype, encoder = _DTYPES[settings.dtype], work / "clap" / "model"
+    save_clap(load_clap(encoder), artifact / "clap", dtype)
+    if (encoder / SOURCE_FILE).is_file():
+        # Says which released encoder it is.
+        shutil.copyfile(encoder / SOURCE_FILE, artifact / "clap" / SOURCE_FILE)
+    save_bridge(load_bridge(work / "bridge" / "model"), artifact / "bridge", dtype)
+    decoder, merge = load_decoder(work / "decoder" / "model"), settings.language_model == "merged"
+    if decoder.reference is None and not merge:
+        reason = "all weights of the language model were trained here, so that no released one can stand for them"
+        raise TrainingError(f"export.language_model = 'reference': {reason}")
+    save_decoder(decoder, artifact / "decoder", dtype, merge=merge)
+
+
 def check_parts(work: Path, recipe: Mapping[str, Any]) -> None:
     """Check that all parts are there, and were trained for one another and by this recipe.
 
@@ -99,9 +126,20 @@ def check_parts(work: Path, recipe: Mapping[str, Any]) -> None:
         raise TrainingError(f"{bridge} was trained for another encoder: run embed, train-bridge and train-decoder again")
     if begun_with(work / "decoder")["bridge"] != fingerprint(bridge.iterdir()):
         raise TrainingError(f"{work / 'decoder' / 'model'} was trained for another bridge: run train-decoder again")
-    for stage in ("bridge", "decoder"):
-        if begun_with(work / stage)["recipe"] != recipe.get(stage):
+    for stage in _SECTIONS:
+        # A released encoder was not trained here, and has no section.
+        trained_here = stage != "clap" or (work / stage / SETTINGS_FILE).is_file()
+        if trained_here and not _same_section(stage, begun_with(work / stage)["recipe"], recipe.get(stage)):
             raise TrainingError(f"{work / stage} was trained by another [{stage}] than the recipe's now")
+
+
+def _same_section(stage: str, begun: Any, now: Any) -> bool:
+    """Whether two sections say the same; one that was written down earlier may lack settings that are newer than it."""
+    adapter = _SECTIONS[stage]
+    try:
+        return bool(adapter.validate_python(begun) == adapter.validate_python(now))
+    except ValidationError:
+        return False
 
 
 def code_revision() -> str:

@@ -22,7 +22,8 @@ from models.evaluation.retrieval import score_retrieval
 from models.training.bridge_recipe import BridgeRecipe, LearnedBridgeRecipe, build_bridge
 from models.training.embed import EmbeddingSet
 from models.training.folders import append_log, begin_stage, replaced
-from models.training.loop import TrainingLoop
+from models.training.loop import TrainingLoop, refuse_division
+from models.training.processes import Share
 
 MAX_FITTED_PAIRS = 50_000
 """Pairs that means and closed forms are fitted to, drawn at random where there are more: bounds memory."""
@@ -38,7 +39,7 @@ class BridgeTrainer:
         self.recipe, self.bridge, self.pairs, self.validation = recipe, bridge, pairs, validation
         self.device = bridge.statistics.scale.device
 
-    def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
+    def batch_loss(self, generator: torch.Generator, step: int, share: Share) -> Mapping[str, Tensor]:
         """Losses of random scenes, each with a random caption."""
         scenes = torch.randint(len(self.pairs.audio), (self.recipe.batch_size,), generator=generator)
         captions = self.pairs.draw_captions(scenes, generator)
@@ -54,7 +55,8 @@ def train_bridge(recipe: BridgeRecipe, work: Path, device: str, *, resume: bool)
     """Train or solve in work/bridge, and leave the bridge in work/bridge/model.
 
     Raises:
-        TrainingError: the embeddings are not there, or the run to be resumed is another one.
+        TrainingError: the embeddings are not there, the run to be resumed is another one, or several processes were
+            launched.
         DeviceError: there is no such device.
     """
     torch_device = resolve_device(device)
@@ -78,8 +80,11 @@ def make_bridge(
     """Train or solve in `directory`, and leave the bridge in its folder model; with `resume`, a finished one is left there.
 
     Raises:
-        TrainingError: the folder holds an earlier run that is not to be resumed, or another one.
+        TrainingError: the folder holds an earlier run that is not to be resumed, or another one, or batches are to be
+            divided.
     """
+    if isinstance(recipe, LearnedBridgeRecipe):
+        refuse_division(name, recipe.loop)
     begin_stage(directory, {"recipe": recipe.model_dump(mode="json"), **pairs.source}, resume=resume)
     if resume and (directory / "model").is_dir():
         return

@@ -25,7 +25,8 @@ from models.device import resolve_device
 from models.evaluation.hearing import class_embeddings, name_sounds
 from models.training.bank import Sound
 from models.training.folders import replaced
-from models.training.loop import LoopSettings, TrainingLoop
+from models.training.loop import LoopSettings, TrainingLoop, refuse_division
+from models.training.processes import Share
 from models.training.scenes import SceneSet
 from models.training.spectrogram_augment import SpectrogramAugmentSettings, augment_log_mel
 
@@ -99,7 +100,7 @@ class ClapTrainer:
         encoder = build_small_clap(recipe.model, tokenizer)
         self.student = _Student(encoder, len(sounds), learn_temperature=recipe.learn_temperature).to(device)
 
-    def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
+    def batch_loss(self, generator: torch.Generator, step: int, share: Share) -> Mapping[str, Tensor]:
         """Losses of a random batch."""
         recipe, everything = self.recipe, np.arange(len(self.scenes.records))
         pool = self.singles if step < recipe.singles_first_steps and len(self.singles) else everything
@@ -157,9 +158,11 @@ def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, device: 
     """Train in work/clap, and leave the encoder in work/clap/model.
 
     Raises:
-        TrainingError: the corpus is not there, or the loss is no finite number.
+        TrainingError: the corpus is not there, the loss is no finite number, batches are to be divided, or several
+            processes were launched.
         DeviceError: there is no such device.
     """
+    refuse_division("train-clap", recipe.loop)
     trainer = ClapTrainer(recipe, sounds, work / "corpus", resolve_device(device))
     loop = TrainingLoop("train-clap", recipe.loop, trainer.student, work / "clap")
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)

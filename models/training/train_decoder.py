@@ -1,8 +1,9 @@
-"""train-decoder: a small language model from scratch that writes captions for text-space embeddings.
+"""train-decoder: a language model, from scratch or a released one, that writes captions for text-space embeddings.
 
 Reads embeddings/ and bridge/model, writes decoder/model. Each row of a batch is either the noised text embedding of the
 caption that is to be written (CapDec, Nukrai et al. 2022, arXiv 2211.00575: zero-shot, no audio is seen), on the side
 where the bridge brings audio to, or the bridged audio embedding of its scene (supervised); the recipe says how often which.
+Several processes can share it (`torchrun`, `accelerate launch`): a loss that is a sum over tokens can be divided.
 """
 
 from collections.abc import Mapping
@@ -15,16 +16,16 @@ from torch import Tensor
 
 from models.bridge.interface import Bridge
 from models.bridge.store import load_bridge
-from models.decoder.captioner import CaptionDecoder, DecoderConfig
-from models.decoder.small import build_small_language_model
+from models.decoder.reference import LANGUAGE_MODEL_SUFFIXES
 from models.decoder.store import save_decoder
-from models.decoder.tokenizer import train_tokenizer
-from models.device import resolve_device
 from models.errors import TrainingError
-from models.training.decoder_recipe import DecoderRecipe
-from models.training.embed import EmbeddingSet
+from models.hub import fetch_source
+from models.training.build_decoder import build_decoder
+from models.training.decoder_recipe import DecoderRecipe, SmallLanguageModelRecipe
+from models.training.embed import EmbeddingSet, load_decoder_texts
 from models.training.folders import begin_stage, fingerprint, finished, replaced
 from models.training.loop import TrainingLoop
+from models.training.processes import Processes, Share, joined_processes
 
 _BRIDGED_A_PASS = 1_024
 _STATISTICS_ROWS = 8_192
@@ -53,16 +54,7 @@ class DecoderTrainer:
         self.bridged = _bridge_all(bridge, pairs.audio, device) if hears else pairs.audio[:0]
         self.bridged_validation = _bridge_all(bridge, validation.audio, device)
         written = [*(pairs.captions if hears else []), *(texts.captions if reads else [])]
-        tokenizer = train_tokenizer(written, recipe.vocab_size)
-        torch.manual_seed(recipe.loop.seed)
-        config = DecoderConfig(
-            dim=pairs.dim,
-            prefix_length=recipe.prefix_length,
-            projector_dim=recipe.projector_dim,
-            **recipe.generation.model_dump(),
-        )
-        language_model = build_small_language_model(tokenizer, **recipe.language_model.model_dump())
-        self.decoder = CaptionDecoder(config, language_model, tokenizer)
+        self.decoder = build_decoder(recipe, pairs.dim, written)
         generator = torch.Generator().manual_seed(recipe.loop.seed)
         rows, _ = self.draw(_STATISTICS_ROWS, generator)
         self.decoder.projector.fit_statistics(rows)
@@ -99,10 +91,12 @@ class DecoderTrainer:
         told = self.bridge.noised_text_side(text.to(self.device), noise, self.recipe.noise_variance).cpu()
         return told, [self.texts.captions[row] for row in rows.tolist()]
 
-    def batch_loss(self, generator: torch.Generator, step: int) -> Mapping[str, Tensor]:
-        """Loss of random inputs."""
+    def batch_loss(self, generator: torch.Generator, step: int, share: Share) -> Mapping[str, Tensor]:
+        """Loss of a share of random inputs: the sum over its tokens, divided by the number of the whole batch's."""
         embeddings, captions = self.draw(self.recipe.batch_size, generator)
-        return {"loss": self.decoder.loss(embeddings.to(self.device), captions)}
+        tokens = None if share.count == 1 else self.decoder.count_target_tokens(captions)
+        embeddings, captions = embeddings[share.rows], captions[share.rows]
+        return {"loss": self.decoder.loss(embeddings.to(self.device), captions, num_tokens=tokens)}
 
     def evaluate(self) -> Mapping[str, float]:
         """Loss of the first captions of unseen scenes: given their own text embeddings, and given the bridged audio."""
@@ -112,11 +106,14 @@ class DecoderTrainer:
         }
 
     def _validation_loss(self, embeddings: Float[Tensor, "scenes dim"]) -> float:
-        total, size = 0.0, self.recipe.batch_size
+        # No more rows at once than in training: memory was made to last for them.
+        total, size = 0.0, max(1, self.recipe.batch_size // self.recipe.loop.accumulation)
+        tokens = self.decoder.count_target_tokens(self.validation.captions)
         for start in range(0, len(embeddings), size):
-            texts = self.validation.captions[start : start + size]
-            total += self.decoder.loss(embeddings[start : start + size].to(self.device), texts).item() * len(texts)
-        return total / len(embeddings)
+            rows = slice(start, start + size)
+            part = embeddings[rows].to(self.device)
+            total += self.decoder.loss(part, self.validation.captions[rows], num_tokens=tokens).item()
+        return total
 
 
 def train_decoder(recipe: DecoderRecipe, work: Path, device: str, *, resume: bool) -> None:
@@ -127,15 +124,16 @@ def train_decoder(recipe: DecoderRecipe, work: Path, device: str, *, resume: boo
             another one.
         DeviceError: there is no such device.
     """
-    torch_device = resolve_device(device)
-    pairs, texts = EmbeddingSet.load(work, "bridge"), EmbeddingSet.load(work, "encoder")
-    validation = EmbeddingSet.load(work, "validation").first(recipe.validation_scenes)
-    bridge_directory = finished(work, "bridge/model")
-    bridge = load_bridge(bridge_directory, torch_device)
-    if bridge.dim != pairs.dim:
-        raise TrainingError(f"{bridge_directory} takes embeddings of width {bridge.dim}, embeddings/ has {pairs.dim}")
-    made_from = {**pairs.source, "texts": texts.source["scenes"], "bridge": fingerprint(bridge_directory.iterdir())}
-    make_decoder(recipe, work / "decoder", made_from, pairs, texts, validation, bridge, torch_device, resume=resume)
+    with joined_processes(device) as processes:
+        pairs, texts = EmbeddingSet.load(work, "bridge"), load_decoder_texts(work)
+        validation = EmbeddingSet.load(work, "validation").first(recipe.validation_scenes)
+        bridge_directory = finished(work, "bridge/model")
+        bridge = load_bridge(bridge_directory, processes.device)
+        if bridge.dim != pairs.dim:
+            raise TrainingError(f"{bridge_directory} takes embeddings of width {bridge.dim}, embeddings/ has {pairs.dim}")
+        made_from = {**pairs.source, "texts": texts.source["scenes"], "bridge": fingerprint(bridge_directory.iterdir())}
+        data = pairs, texts, validation, bridge, processes.device
+        make_decoder(recipe, work / "decoder", made_from, *data, processes, resume=resume)
 
 
 def make_decoder(
@@ -147,25 +145,47 @@ def make_decoder(
     validation: EmbeddingSet,
     bridge: Bridge,
     device: torch.device,
+    processes: Processes | None = None,
     *,
     resume: bool,
     name: str = "train-decoder",
 ) -> None:
     """Train in `directory`, and leave the decoder in its folder model; with `resume`, a finished one is left there.
 
-    `made_from` tells what the decoder is made from apart from others: fingerprints, by what they are of.
+    `made_from` tells what the decoder is made from apart from others: fingerprints, by what they are of. The content of a
+    released language model is added to it here. Without `processes`, this one trains alone.
 
     Raises:
-        TrainingError: the folder holds an earlier run that is not to be resumed, or another one.
+        TrainingError: the folder holds an earlier run that is not to be resumed, or another one, or a batch has fewer rows
+            than it is to be divided into.
+        SourceError: the released language model cannot be had, or is not one that can be used.
+        RecipeError: the recipe asks of it what it does not have.
     """
-    begin_stage(directory, {"recipe": recipe.model_dump(mode="json"), **made_from}, resume=resume)
+    processes = processes or Processes(device)
+    if (shares := processes.count * recipe.loop.accumulation) > recipe.batch_size:
+        raise TrainingError(f"{name}: a batch of {recipe.batch_size} cannot be divided into {shares} shares")
+    if processes.is_main:
+        settings = {"recipe": recipe.model_dump(mode="json"), **made_from, **_released(recipe)}
+        begin_stage(directory, settings, resume=resume)
+    processes.wait()
     if resume and (directory / "model").is_dir():
         return
     trainer = DecoderTrainer(recipe, pairs, texts, validation, bridge, device)
-    loop = TrainingLoop(name, recipe.loop, trainer.decoder, directory)
+    loop = TrainingLoop(name, recipe.loop, trainer.decoder, directory, processes)
     loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
-    with replaced(directory / "model") as new:
-        save_decoder(trainer.decoder, new)
+    if processes.is_main:
+        with replaced(directory / "model") as new:
+            save_decoder(trainer.decoder, new)
+    processes.wait()
+
+
+def _released(recipe: DecoderRecipe) -> dict[str, str]:
+    """Fingerprint of a released language model's files, whose content a folder's name does not tell."""
+    model = recipe.language_model
+    if isinstance(model, SmallLanguageModelRecipe):
+        return {}
+    files = fetch_source(model.source, model.revision).folder.iterdir()
+    return {"language_model": fingerprint(path for path in files if path.suffix in LANGUAGE_MODEL_SUFFIXES)}
 
 
 @torch.no_grad()

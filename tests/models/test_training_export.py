@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,23 @@ from models.bridge.c3 import C3, C3Config
 from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.statistics import EmbeddingStatistics
 from models.bridge.store import save_bridge
+from models.decoder.store import load_decoder, save_decoder
 from models.errors import ArtifactError, TrainingError
 from models.pipeline import Pipeline
 from models.training import export as stage
+from models.training.build_decoder import build_decoder
+from models.training.decoder_recipe import DecoderRecipe
 from models.training.export import MEASURED_FILE, ExportRecipe, code_revision, export
 from models.training.folders import begin_stage, fingerprint
 from tests.conftest import TINY_DIM
 
 _SETTINGS = ExportRecipe(name="tiny", version="7", licence="MIT", data_notice="Sounds of nobody.")
-_RECIPE: dict[str, Any] = {"bridge": {"kind": "mean-shift"}, "decoder": {"inputs": {"text": 1.0, "bridged": 3.0}}}
+_LOOP = {"steps": 5, "learning_rate": 0.1}
+_RECIPE: dict[str, Any] = {
+    "clap": {"batch_size": 8, "loop": _LOOP},
+    "bridge": {"kind": "mean-shift"},
+    "decoder": {"inputs": {"text": 1.0, "bridged": 3.0}, "loop": _LOOP},
+}
 _SOUNDS = ["dog", "door_close"]
 _SUMMARY: dict[str, Any] = {
     "scenes": {"encoder": 5},
@@ -37,9 +46,9 @@ _SUMMARY: dict[str, Any] = {
 def work(tmp_path: Path, tiny_artifact: Path) -> Path:
     for part in ("clap", "bridge", "decoder"):
         shutil.copytree(tiny_artifact / part, tmp_path / "parts" / part)
-    for part, source, name in (("bridge", "clap", "encoder"), ("decoder", "bridge", "bridge")):
-        begun = {"recipe": _RECIPE[part], name: fingerprint((tiny_artifact / source).iterdir())}
-        begin_stage(tmp_path / part, begun, resume=False)
+    _begin(tmp_path, "clap")
+    _begin(tmp_path, "bridge", encoder=tiny_artifact / "clap")
+    _begin(tmp_path, "decoder", bridge=tiny_artifact / "bridge")
     for part in ("clap", "bridge", "decoder"):
         (tmp_path / part).mkdir(exist_ok=True)
         (tmp_path / "parts" / part).rename(tmp_path / part / "model")
@@ -48,15 +57,55 @@ def work(tmp_path: Path, tiny_artifact: Path) -> Path:
     return tmp_path
 
 
+def _begin(work: Path, part: str, recipe: Mapping[str, Any] = _RECIPE, **made_from: Path) -> None:
+    """Settings as the training of a part leaves them."""
+    sources = {name: fingerprint(directory.iterdir()) for name, directory in made_from.items()}
+    begin_stage(work / part, {"recipe": recipe[part], **sources}, resume=False)
+
+
+def _rebegin(work: Path, part: str, recipe: Mapping[str, Any] = _RECIPE, **made_from: Path) -> None:
+    """As `_begin`, for a part that is there already."""
+    (work / part / "model").rename(work / "parts" / part)
+    shutil.rmtree(work / part)
+    _begin(work, part, recipe, **made_from)
+    (work / "parts" / part).rename(work / part / "model")
+
+
 def _export(work: Path, **settings: Any) -> Path:
     return export(_SETTINGS.model_copy(update=settings), _RECIPE, _SOUNDS, work, "cpu")
 
 
-@pytest.mark.parametrize("part", ["bridge", "decoder"])
-def test_parts_of_another_recipe_are_refused(work: Path, part: str) -> None:
-    changed = _RECIPE | {part: {"kind": "ridge"}}
-    with pytest.raises(TrainingError, match=f"another \\[{part}\\]"):
-        export(_SETTINGS, changed, _SOUNDS, work, "cpu")
+@pytest.mark.parametrize(
+    ("part", "section"),
+    [
+        ("clap", {"batch_size": 9, "loop": _LOOP}),
+        ("clap", None),
+        ("bridge", {"kind": "ridge"}),
+        ("decoder", {"loop": _LOOP}),
+        ("decoder", {"kind": "ridge"}),
+    ],
+)
+def test_parts_of_another_recipe_are_refused(work: Path, part: str, section: dict[str, Any] | None) -> None:
+    with pytest.raises(TrainingError, match=rf"another \[{part}\]"):
+        export(_SETTINGS, _RECIPE | {part: section}, _SOUNDS, work, "cpu")
+
+
+def test_settings_that_are_newer_than_a_part_have_their_defaults(work: Path) -> None:
+    newer = {"noise_variance": 0.016, "validation_scenes": 512, "loop": {**_LOOP, "accumulation": 1, "log_every": 10}}
+    export(_SETTINGS, _RECIPE | {"decoder": _RECIPE["decoder"] | newer}, _SOUNDS, work, "cpu")
+    with pytest.raises(TrainingError, match=r"another \[decoder\]"):
+        export(_SETTINGS, _RECIPE | {"decoder": _RECIPE["decoder"] | {"noise_variance": 0.5}}, _SOUNDS, work, "cpu")
+
+
+def test_an_encoder_that_was_not_trained_here_says_where_it_is_from(work: Path) -> None:
+    (work / "clap" / "settings.json").unlink()
+    source = work / "clap" / "model" / "source.json"
+    source.write_text('{"source": "somebody/clap", "revision": "abc"}\n', encoding="utf-8")
+    _rebegin(work, "bridge", encoder=work / "clap" / "model")
+    recipe = {name: section for name, section in _RECIPE.items() if name != "clap"}
+    directory = export(_SETTINGS, recipe, [], work, "cpu")
+    assert (directory / "clap" / "source.json").read_bytes() == source.read_bytes()
+    assert "clap/source.json" in verify_artifact(directory).files
 
 
 def _evaluate(work: Path, files: dict[str, str]) -> None:
@@ -87,6 +136,44 @@ def test_weights_are_of_the_type_asked_for(work: Path, name: str, dtype: torch.d
     assert load_file(directory / "decoder" / "projector.safetensors")["mlp.0.weight"].dtype == dtype
 
 
+@pytest.fixture
+def released(work: Path, tiny_artifact: Path) -> Path:
+    """The work directory, its decoder around a released language model with a trained adapter."""
+    source = tiny_artifact / "decoder" / "language_model"
+    model = {"kind": "pretrained", "source": str(source), "lora": {"targets": ["c_attn"]}}
+    decoder = build_decoder(DecoderRecipe.model_validate({"loop": _LOOP, "language_model": model}), TINY_DIM, [])
+    torch.manual_seed(0)
+    for name, parameter in decoder.named_parameters():
+        if "lora" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    shutil.rmtree(work / "decoder" / "model")
+    save_decoder(decoder, work / "decoder" / "model")
+    return work
+
+
+def test_a_released_language_model_is_copied_or_named(released: Path, tiny_artifact: Path) -> None:
+    texts, embeddings = ["a dog barks", "rain closes"], torch.eye(TINY_DIM)[:2]
+    trained = load_decoder(released / "decoder" / "model").loss(embeddings, texts).item()
+    files = {}
+    for how in ("merged", "reference"):
+        directory = _export(released, dtype="float32", language_model=how)
+        files[how] = {Path(name).name for name in verify_artifact(directory).files if "/language_model/" in name}
+        assert load_decoder(directory / "decoder").loss(embeddings, texts).item() == pytest.approx(trained, abs=1e-4)
+        if how == "merged":
+            weights = load_file(directory / "decoder" / "language_model" / "model.safetensors")
+    base = load_file(tiny_artifact / "decoder" / "language_model" / "model.safetensors")
+    assert {name for name in base if not torch.equal(base[name], weights[name])} == {
+        f"transformer.h.{layer}.attn.c_attn.weight" for layer in (0, 1)
+    }
+    assert {"model.safetensors", "tokenizer.json"} < files["merged"]
+    assert files["reference"] == {"reference.json", "adapter_config.json", "adapter_model.safetensors"}
+
+
+def test_a_language_model_that_was_trained_here_cannot_be_named(work: Path) -> None:
+    with pytest.raises(TrainingError, match="'reference': all weights of the language model were trained here"):
+        _export(work, language_model="reference")
+
+
 def test_the_card_tells_people_what_they_need(work: Path) -> None:
     card = (_export(work) / "README.md").read_text(encoding="utf-8")
     for needed in (
@@ -108,11 +195,7 @@ def test_the_card_tells_people_what_they_need(work: Path) -> None:
 
 def test_the_card_warns_of_a_bridge_that_leaves_text_space(work: Path) -> None:
     save_bridge(C3(C3Config(dim=TINY_DIM), EmbeddingStatistics(TINY_DIM)), work / "bridge" / "model")
-    begun = {"recipe": _RECIPE["decoder"], "bridge": fingerprint((work / "bridge" / "model").iterdir())}
-    (work / "decoder" / "model").rename(work / "parts" / "decoder")
-    shutil.rmtree(work / "decoder")
-    begin_stage(work / "decoder", begun, resume=False)
-    (work / "parts" / "decoder").rename(work / "decoder" / "model")
+    _rebegin(work, "decoder", bridge=work / "bridge" / "model")
     assert "does not lie in CLAP's text space" in (_export(work) / "README.md").read_text(encoding="utf-8")
 
 

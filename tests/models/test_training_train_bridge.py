@@ -22,6 +22,7 @@ from models.errors import TrainingError
 from models.training import train_bridge as stage
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed
+from models.training.processes import Share
 from models.training.train_bridge import BridgeTrainer, begin_bridge, make_bridge, measure_bridge, train_bridge
 from tests.models.training_work import log_lines, write_clap, write_corpus
 
@@ -81,7 +82,7 @@ def test_diffusion_link_learns_the_way_across() -> None:
     optimiser = torch.optim.AdamW(trainer.bridge.parameters(), lr=1e-2)
     for step in range(120):
         optimiser.zero_grad()
-        torch.autograd.backward(trainer.batch_loss(torch.Generator().manual_seed(step), step)["loss"])
+        torch.autograd.backward(trainer.batch_loss(torch.Generator().manual_seed(step), step, Share())["loss"])
         optimiser.step()
     after = trainer.evaluate()
     assert after["paired_cosine"] > before["paired_cosine"] + 0.2
@@ -208,6 +209,22 @@ def test_a_run_of_another_recipe_is_not_resumed(work: Path) -> None:
     train_bridge(_recipe(**_LINK), work, "cpu", resume=False)
     with pytest.raises(TrainingError, match="other settings or data"):
         train_bridge(_recipe(**(_LINK | {"batch_size": 8})), work, "cpu", resume=True)
+
+
+@pytest.mark.parametrize("setting", [{"accumulation": 2}, {"precision": "bf16"}])
+def test_a_batch_is_neither_divided_nor_rounded(work: Path, setting: dict[str, Any]) -> None:
+    with pytest.raises(TrainingError, match=f"train-bridge .*{next(iter(setting))}"):
+        train_bridge(_recipe(**_LINK | {"loop": _LINK["loop"] | setting}), work, "cpu", resume=False)
+    assert not (work / "bridge").exists()
+
+
+@pytest.mark.parametrize("settings", [_LINK, {"kind": "ridge"}])
+def test_several_processes_are_refused(work: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="train-bridge cannot be shared"):
+        train_bridge(_recipe(**settings), work, "cpu", resume=False)
+    assert not (work / "bridge").exists()
 
 
 @pytest.mark.parametrize("kind", ["identity", "mean-shift", "ridge", "c3", "text-memory", "realign"])

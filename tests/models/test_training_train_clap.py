@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from models.clap.small import SmallClapConfig
 from models.clap.store import load_clap
+from models.errors import TrainingError
 from models.training.bank import Sound
 from models.training.loop import LoopSettings
 from models.training.spectrogram_augment import SpectrogramAugmentSettings
@@ -77,6 +79,20 @@ def test_the_encoder_can_be_loaded_and_hears(work: Path) -> None:
     log_mel = torch.from_numpy(np.stack([_pattern(number) - 70 for number in range(4)])).float()
     names = encoder.embed_texts([sound.phrases[0] for sound in _SOUNDS])
     assert (encoder.embed_log_mel(log_mel) @ names.T).argmax(dim=1).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("setting", [{"accumulation": 2}, {"precision": "bf16"}])
+def test_a_batch_is_neither_divided_nor_rounded_otherwise(tmp_path: Path, setting: dict[str, Any]) -> None:
+    recipe = _RECIPE.model_copy(update={"loop": _RECIPE.loop.model_copy(update=setting)})
+    with pytest.raises(TrainingError, match=f"train-clap .*{next(iter(setting))}"):
+        train_clap(recipe, _SOUNDS, tmp_path, "cpu", resume=False)
+
+
+def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="train-clap cannot be shared"):
+        train_clap(_RECIPE, _SOUNDS, tmp_path, "cpu", resume=False)
 
 
 def _temperatures(directory: Path) -> tuple[float, float]:
