@@ -1,29 +1,16 @@
 """The training commands: corpus, train-clap, embed, train-bridge, train-decoder, evaluate (gap, captions, report), export.
 
-Each takes a recipe and runs one stage in its work directory. `app.cli` adds them to the program. The stages are imported
-when a command runs: nothing that serves or captions should wait for, or hold, what only training needs.
+Each takes a recipe and runs one stage in its work directory; `convert`, beside them, takes none. `app.cli` adds them to the
+program. The stages are imported when a command runs: nothing that serves should wait for, or hold, what only training needs.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
-from rich.console import Console
-
-from models.errors import DiffusionLinkError
-
-Run = Callable[[argparse.Namespace], int]
-
-
-@runtime_checkable
-class Subparsers(Protocol):
-    """What `argparse.ArgumentParser.add_subparsers` returns."""
-
-    def add_parser(self, name: str, **settings: Any) -> argparse.ArgumentParser:
-        """Add a command."""
-        ...
+from models.training.command_kit import Subparsers, reporting
+from models.training.convert_command import add_convert
 
 
 def add_commands(subparsers: Subparsers) -> None:
@@ -36,13 +23,16 @@ def add_commands(subparsers: Subparsers) -> None:
         )
         parser.add_argument("--resume", action="store_true", help="go on where an interrupted run of this command ended")
         parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (auto)")
+        if name == "embed":
+            parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16; auto is bf16 on a GPU (auto)")
         if name == "evaluate":
             parser.add_argument("--artifact", type=Path, metavar="DIR", help="what to measure (DIR/artifact of --work)")
         if name.startswith("evaluate"):
             parser.add_argument("--split", choices=("validation", "test"), help="instead of the recipe's")
         if name in ("evaluate gap", "evaluate captions"):
             parser.add_argument("--seeds", type=int, metavar="N", help="only the first N of the recipe's (all)")
-        parser.set_defaults(run=_reporting(name, run))
+        parser.set_defaults(run=reporting(name, run))
+    add_convert(subparsers)
 
 
 def joined_words(arguments: Sequence[str]) -> list[str]:
@@ -60,34 +50,22 @@ def work_directory(arguments: argparse.Namespace) -> Path:
     return given if given is not None else Path("work") / arguments.recipe.stem
 
 
-def _reporting(name: str, run: Callable[[argparse.Namespace], None]) -> Run:
-    """Turn an error that is the user's to mend into one line and an exit status."""
-
-    def reporting(arguments: argparse.Namespace) -> int:
-        try:
-            run(arguments)
-        except DiffusionLinkError as error:
-            message = f"diffusion-link {name}: {error}"
-            Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
-            return 1
-        except KeyboardInterrupt:
-            Console(stderr=True).print(f"diffusion-link {name}: stopped; --resume goes on", style="yellow")
-            return 130
-        return 0
-
-    return reporting
-
-
 def _corpus(arguments: argparse.Namespace) -> None:
     from models.training.corpus import make_corpus
+    from models.training.data_recipe import list_data_set
     from models.training.folders import begin_stage, fingerprint
     from models.training.recipe import read_recipe
 
-    recipe, directory = read_recipe(arguments.recipe).corpus, work_directory(arguments) / "corpus"
-    settings = recipe.model_dump(mode="json", exclude={"workers"})
-    tables = fingerprint([recipe.sounds, recipe.recordings])
+    recipe, directory = read_recipe(arguments.recipe), work_directory(arguments) / "corpus"
+    if recipe.data is not None:
+        # A list takes seconds and is replaced as a whole: there is nothing to resume.
+        list_data_set(recipe.data, directory)
+        return
+    scenes = recipe.scenes
+    settings = scenes.model_dump(mode="json", exclude={"workers"})
+    tables = fingerprint([scenes.sounds, scenes.recordings])
     begin_stage(directory, {"recipe": settings, "tables": tables}, resume=arguments.resume)
-    make_corpus(recipe, directory)
+    make_corpus(scenes, directory)
 
 
 def _train_clap(arguments: argparse.Namespace) -> None:
@@ -103,18 +81,25 @@ def _train_clap(arguments: argparse.Namespace) -> None:
     begun = {
         "recipe": settings.model_dump(mode="json"),
         "scenes": scenes_fingerprint(work, "encoder"),
-        "sounds": fingerprint([recipe.corpus.sounds]),
+        "sounds": fingerprint([recipe.scenes.sounds]),
     }
     begin_stage(work / "clap", begun, resume=arguments.resume)
-    train_clap(settings, read_sounds(recipe.corpus.sounds), work, arguments.device, resume=arguments.resume)
+    train_clap(settings, read_sounds(recipe.scenes.sounds), work, arguments.device, resume=arguments.resume)
 
 
 def _embed(arguments: argparse.Namespace) -> None:
     from models.training.embed import embed
     from models.training.recipe import read_recipe
 
-    settings = read_recipe(arguments.recipe).embed
-    embed(settings, work_directory(arguments), arguments.device, resume=arguments.resume)
+    recipe = read_recipe(arguments.recipe)
+    embed(
+        recipe.embed,
+        work_directory(arguments),
+        arguments.device,
+        resume=arguments.resume,
+        precision=arguments.precision,
+        max_bad_share=0.0 if recipe.data is None else recipe.data.max_bad_share,
+    )
 
 
 def _train_bridge(arguments: argparse.Namespace) -> None:
@@ -195,12 +180,12 @@ def _export(arguments: argparse.Namespace) -> None:
     settings = recipe.export
     if settings is None:
         raise missing_section("export")
-    sounds = [sound.name for sound in read_sounds(recipe.corpus.sounds)]
+    sounds = [] if recipe.data is not None else [sound.name for sound in read_sounds(recipe.scenes.sounds)]
     export(settings, recipe.model_dump(mode="json"), sounds, work_directory(arguments), arguments.device)
 
 
 _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], None], str]] = {
-    "corpus": (_corpus, "mix labelled recordings into scenes with captions"),
+    "corpus": (_corpus, "mix labelled recordings into scenes with captions, or list the clips of a data set"),
     "train-clap": (_train_clap, "train a small CLAP encoder from scratch on the scenes"),
     "embed": (_embed, "embed scenes and captions with the frozen encoder"),
     "train-bridge": (_train_bridge, "train the bridge from audio to text embeddings"),

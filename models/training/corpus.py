@@ -25,8 +25,8 @@ from models.clap.log_mel import NUM_FRAMES, NUM_MELS, LogMel
 from models.errors import RecipeError
 from models.training.bank import PARTS, Part, Sound, read_recordings, read_sounds
 from models.training.folders import write_whole
-from models.training.loop import progress_bar
 from models.training.mixing import MixSettings, Scene, mix_scene
+from models.training.progress import progress_bar
 from models.training.scenes import LOG_MEL_FILE, SCENES_FILE
 from models.training.takes import RECORDINGS_FILE, UNUSABLE_FILE, Take, prepare_takes
 
@@ -125,7 +125,7 @@ def _make_shard(recipe: CorpusRecipe, output: Path, part: Part, start: int, coun
     if target.is_file():
         return count
     torch.set_num_threads(1)
-    takes, sounds = _load_takes(output, part), {sound.name: sound for sound in read_sounds(recipe.sounds)}
+    takes, sounds = load_takes(output, part), {sound.name: sound for sound in read_sounds(recipe.sounds)}
     scenes = [
         mix_scene(takes, sounds, recipe.mix, part in ("encoder", "bridge"), f"{recipe.seed} {part} {number}")
         for number in range(start, start + count)
@@ -152,7 +152,7 @@ def _log_mel(samples: Sequence[np.ndarray]) -> np.ndarray:
 
 
 @cache
-def _load_takes(output: Path, part: Part) -> dict[str, list[np.ndarray]]:
+def load_takes(output: Path, part: Part) -> dict[str, list[np.ndarray]]:
     """The takes of a part by sound; kept for the next shard of this process."""
     takes: dict[str, list[np.ndarray]] = {}
     for take in _read_takes(output):

@@ -35,7 +35,9 @@ def finished(work: Path, folder: str) -> Path:
     """
     directory = work / folder
     if not directory.is_dir():
-        raise TrainingError(f"{directory} is missing: run `diffusion-link {_MAKER[folder]}` with this recipe first")
+        other = f", or `diffusion-link convert clap SOURCE {directory}`" if folder == "clap/model" else ""
+        maker = f"`diffusion-link {_MAKER[folder]}` with this recipe first{other}"
+        raise TrainingError(f"{directory} is missing: run {maker}")
     return directory
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.artifact import ArtifactManifest
-
-_INPUTS = {"text": "noised text embeddings of captions", "bridged": "bridged audio embeddings of scenes"}
+from models.training.model_card_sources import DATA_SETS, as_cell, decoder_facts, encoder_facts, part_rows, source_notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +26,22 @@ def write_model_card(
     sounds: Sequence[str],
     data_notice: str,
     measured: Measured | None,
+    encoder_source: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write the card."""
+    """Write the card.
+
+    Args:
+        manifest: of the artifact, with its recipe and its training data.
+        networks: what `Pipeline.describe` says of them.
+        sounds: what the corpus was mixed from; none for a data set of recordings.
+        data_notice: of whoever exports; Markdown.
+        measured: the evaluation, if there was one.
+        encoder_source: source.json of an encoder that was converted from a released one.
+    """
     sections = {
-        "What it hears": _hears(sounds),
-        "How it was trained": _trained(manifest, networks),
-        "Data and licences": _data(manifest, data_notice),
+        "What it hears": _hears(sounds, _data_set(manifest)),
+        "How it was trained": _trained(manifest, networks, encoder_source),
+        "Data and licences": _data(manifest, data_notice, encoder_source),
         "Measured": measured.report.strip() if measured else "Nothing has been measured of these weights yet.",
         "Limits": _limits(len(sounds)),
     }
@@ -43,29 +52,37 @@ def write_model_card(
     return "\n\n".join([head, *(f"## {title}\n\n{text}" for title, text in sections.items())]) + "\n"
 
 
-def _hears(sounds: Sequence[str]) -> str:
+def _data_set(manifest: ArtifactManifest) -> str | None:
+    """The data set of recordings that it was trained on, for people; none where scenes were mixed."""
+    data = manifest.recipe.get("data")
+    return DATA_SETS[data["kind"]] if data else None
+
+
+def _hears(sounds: Sequence[str], data_set: str | None) -> str:
+    if not sounds:
+        return (
+            f"What the captions tell of that it was trained on, those of {data_set or 'a data set of recordings'}. There is "
+            "no list of sounds that it knows."
+        )
     names = ", ".join(sorted(sound.replace("_", " ") for sound in sounds))
     return f"It was taught {len(sounds)} kinds of sound, and how they are told of in sentences:\n\n{names}."
 
 
-def _trained(manifest: ArtifactManifest, networks: Mapping[str, Mapping[str, Any]]) -> str:
-    facts = [f"| {part} | {_value(values)} |" for part, values in networks.items()]
+def _trained(
+    manifest: ArtifactManifest, networks: Mapping[str, Mapping[str, Any]], encoder_source: Mapping[str, Any] | None
+) -> str:
+    facts = [f"| {part} | {as_cell(values)} |" for part, values in networks.items()]
     bridge = networks["bridge"]["kind"]
     lines = [
-        "The encoder learned from mixed scenes and their captions. The bridge and the decoder learned afterwards, the "
-        "encoder frozen, on scenes of recordings that the encoder had not been trained on; where a soundfont or a generator "
-        "makes the sound, on other pieces of the same instrument. No recording of the test split was used.",
+        encoder_facts(manifest.recipe, _data_set(manifest), encoder_source),
         "",
         "| part | facts |",
         "| --- | --- |",
         *facts,
         "",
         f"- The bridge is of the kind `{bridge}`.",
+        *(f"- {fact}" for fact in decoder_facts(manifest.recipe)),
     ]
-    if decoder := manifest.recipe.get("decoder"):
-        inputs, total = decoder["inputs"], sum(decoder["inputs"].values())
-        shares = (f"{100 * share / total:.0f} % {_INPUTS[name]}" for name, share in inputs.items() if share)
-        lines.append(f"- The decoder read {', '.join(shares)}.")
     if unheard := manifest.training_data.get("sounds_without_takes", {}).get("bridge"):
         names = ", ".join(name.replace("_", " ") for name in unheard)
         lines.append(
@@ -89,25 +106,24 @@ def _trained(manifest: ArtifactManifest, networks: Mapping[str, Mapping[str, Any
     return "\n".join(lines)
 
 
-def _data(manifest: ArtifactManifest, data_notice: str) -> str:
-    facts = "\n".join(f"| {key.replace('_', ' ')} | {_value(value)} |" for key, value in manifest.training_data.items())
-    table = f"| corpus | |\n| --- | --- |\n{facts}\n\n" if facts else ""
-    notice = f"\n\n{data_notice.strip()}" if data_notice.strip() else ""
-    return f"{table}The weights are under this licence: {manifest.licence}{notice}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key.replace('_', ' ')} {_value(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return f"{len(value)} items" if len(value) > 8 else ", ".join(map(_value, value))
-    return str(value).replace("|", "\\|").replace("\n", " ")
+def _data(manifest: ArtifactManifest, data_notice: str, encoder_source: Mapping[str, Any] | None) -> str:
+    rows = [f"| {name} | {as_cell(value)} |" for name, value in part_rows(manifest.training_data)]
+    table = "\n".join(["| corpus | |", "| --- | --- |", *rows]) if rows else ""
+    licence = f"The weights are under this licence: {manifest.licence}"
+    notices = "\n".join(f"- {notice}" for notice in source_notices(manifest.recipe, encoder_source))
+    return "\n\n".join(filter(None, [table, licence, notices, data_notice.strip()]))
 
 
 def _limits(count: int) -> str:
-    lines = [
-        f"It knows the {count} kinds of sound above and nothing else; any other sound is given the name of one of these.",
-        "It learned on scenes that a program mixed, not on scenes as they were recorded: expect less in the wild.",
+    if count:
+        lines = [
+            f"It knows the {count} kinds of sound above and nothing else; any other sound is given the name of one of "
+            "these.",
+            "It learned on scenes that a program mixed, not on scenes as they were recorded: expect less in the wild.",
+        ]
+    else:
+        lines = ["A sound that the captions of its training seldom or never name is given the name of another."]
+    lines += [
         "It hears windows of 10 s. A longer clip's caption is of the mean of its windows; use the timeline for events.",
         "It does not transcribe speech, and names no person, language or piece of music.",
         "`score` is a cosine: good for ranking captions and for thresholds of your own, not a probability.",

@@ -8,13 +8,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import RecipeError, validation_faults
 from models.evaluation.comparison import ComparisonRecipe
 from models.evaluation.settings import EvaluateRecipe
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.corpus import CorpusRecipe
+from models.training.data_recipe import DataRecipe
 from models.training.decoder_recipe import DecoderRecipe
 from models.training.embed import EmbedRecipe
 from models.training.export import ExportRecipe
@@ -26,7 +27,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    corpus: CorpusRecipe
+    corpus: CorpusRecipe | None = None
+    """Scenes that are mixed from a table of sounds; or instead"""
+    data: DataRecipe | None = Field(default=None, exclude_if=lambda value: value is None)
+    """a data set of recordings with captions."""
     clap: ClapRecipe | None = None
     """Missing where the encoder is a released one."""
     embed: EmbedRecipe = EmbedRecipe()
@@ -35,6 +39,25 @@ class Recipe(BaseModel):
     evaluate: EvaluateRecipe = EvaluateRecipe()
     comparison: ComparisonRecipe | None = None
     export: ExportRecipe | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Recipe":
+        if (self.corpus is None) == (self.data is None):
+            raise ValueError("a recipe has either [corpus] or [data]")
+        if self.data is not None and self.clap is not None:
+            raise ValueError("[clap] trains an encoder on scenes, and [data] has none: use a released encoder")
+        return self
+
+    @property
+    def scenes(self) -> CorpusRecipe:
+        """The section [corpus], for what needs scenes and the table of their sounds.
+
+        Raises:
+            RecipeError: the recipe has [data] instead.
+        """
+        if self.corpus is None:
+            raise missing_section("corpus")
+        return self.corpus
 
 
 def missing_section(name: str) -> RecipeError:
@@ -54,7 +77,7 @@ def read_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise RecipeError(f"{path}: {'; '.join(validation_faults(error))}") from error
+        raise RecipeError(f"{path}: {'; '.join(validation_faults(error, 'recipe'))}") from error
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

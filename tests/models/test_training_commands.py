@@ -9,6 +9,7 @@ import pytest
 
 from models.training import commands
 from models.training.commands import add_commands, joined_words, work_directory
+from tests.models.data_set import write_data_set
 
 _NAMES = [
     "corpus",
@@ -127,3 +128,21 @@ def test_adding_the_commands_loads_nothing_that_only_training_needs() -> None:
     code = "import sys, models.training.commands; print('torch' in sys.modules, 'models.training.recipe' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]
+
+
+def test_a_data_set_is_listed_and_needs_a_released_encoder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_data_set(tmp_path / "data")
+    path = tmp_path / "mine.toml"
+    path.write_text(f'[data]\nkind = "manifest"\nfolder = "{tmp_path / "data"}"\n', encoding="utf-8")
+
+    def run(name: str) -> int:
+        arguments = _parse(name, str(path), "--work", str(tmp_path / "work"))
+        status: int = arguments.run(arguments)
+        return status
+
+    assert run("corpus") == run("corpus") == 0
+    assert (tmp_path / "work" / "corpus" / "test" / "clips.jsonl").is_file()
+    assert run("train-clap") == run("embed") == 1
+    error = capsys.readouterr().err
+    assert "no section [clap]" in error
+    assert f"`diffusion-link convert clap SOURCE {tmp_path / 'work' / 'clap' / 'model'}`" in error

@@ -22,7 +22,8 @@ test_scenes = 1
 
 @pytest.mark.parametrize("path", sorted((_ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_every_recipe_of_the_project_is_understood(path: Path) -> None:
-    assert read_recipe(path).corpus.test_scenes > 0
+    recipe = read_recipe(path)
+    assert recipe.data is not None or recipe.scenes.test_scenes > 0
 
 
 def test_settings_reach_their_sections() -> None:
@@ -119,3 +120,59 @@ def test_the_warm_encoder_learns_its_temperature_on_the_same_corpus() -> None:
     assert warm.clap.learn_temperature
     assert not embedded.clap.learn_temperature
     assert warm.clap.model.temperature > embedded.clap.model.temperature
+
+
+_DATA = '[data]\nkind = "clotho"\nfolder = "clotho"\n'
+
+
+def test_a_data_set_takes_the_place_of_scenes(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(_DATA, encoding="utf-8")
+    recipe = read_recipe(path)
+    assert recipe.data is not None
+    assert (recipe.data.kind, recipe.data.max_bad_share) == ("clotho", 0.02)
+    with pytest.raises(RecipeError, match=r"no section \[corpus\]"):
+        _ = recipe.scenes
+    (tmp_path / "b.toml").write_text(_CORPUS, encoding="utf-8")
+    scenes = read_recipe(tmp_path / "b.toml")
+    assert scenes.scenes is scenes.corpus
+    # Recipes of scenes stay what they were where they are written down.
+    assert "data" not in scenes.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (_DATA + _CORPUS, "recipe: .*either"),
+        ("", "recipe: .*either"),
+        (_DATA + "[clap]\nloop = { steps = 1, learning_rate = 1 }\n", "recipe: .*use a released encoder"),
+        (_DATA + "held_out_share = 0.1\n", "data.clotho.held_out_share"),
+        ('[data]\nkind = "macs"\nfolder = "a"\n', "data: .*'audiocaps', 'clotho', 'manifest', 'wavcaps'"),
+        ('[data]\nkind = "clotho"\n', "data.clotho.folder"),
+        (_DATA + "max_bad_share = 1.5\n", "data.clotho.max_bad_share"),
+    ],
+)
+def test_what_is_wrong_with_a_data_set_s_section_is_named(tmp_path: Path, content: str, named: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RecipeError, match=named):
+        read_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["audiocaps", "clotho"])
+def test_the_production_recipes_have_the_field_s_settings(name: str) -> None:
+    supervised, zeroshot = (read_recipe(_ROOT / "recipes" / f"{stem}.toml") for stem in (name, f"{name}_zeroshot"))
+    assert (supervised.data, supervised.bridge) == (zeroshot.data, zeroshot.bridge)
+    assert supervised.data is not None
+    assert supervised.data.kind == name
+    assert supervised.decoder is not None
+    assert zeroshot.decoder is not None
+    assert supervised.decoder.inputs.bridged_share == 1
+    assert zeroshot.decoder.inputs.bridged_share == 0
+    # The rest is equal: what the decoder reads is all that the two differ in.
+    assert supervised.decoder == zeroshot.decoder.model_copy(update={"inputs": supervised.decoder.inputs})
+    model = supervised.decoder.language_model
+    assert model.kind == "pretrained"
+    assert (model.lora.rank, model.lora.alpha, tuple(model.lora.targets)) == (8, 32, ("q_proj", "v_proj"))
+    assert 0.05 <= model.lora.dropout <= 0.1
+    assert (supervised.decoder.loop.learning_rate, supervised.decoder.generation.num_beams) == (1e-4, 4)
