@@ -14,8 +14,8 @@ from torch import Tensor
 
 from models.bridge.interface import Bridge
 from models.device import describe_device
-from models.evaluation.report import TextTable
 from models.evaluation.settings import Figures
+from models.evaluation.text_table import TextTable
 
 _ROWS = 1000
 _PASSES = 5

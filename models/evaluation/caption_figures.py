@@ -6,34 +6,57 @@ their decoder where it is not their own, so their differences spread less than t
 
 import statistics
 from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from models.evaluation.caption_comparison import Setting
-from models.evaluation.caption_metrics import score_captions, words_of
+from models.evaluation.caption_metrics import CaptionScores, CaptionSet, words_of
 from models.evaluation.caption_results import CaptionedBridge, CaptionFigures, Margin, ReferenceFigures
 from models.evaluation.events import EventReader, score_events
 from models.evaluation.gap import Spread, spreads
 from models.evaluation.gap_report import OURS, PLAIN
+from models.evaluation.more_metrics import score_sets
 from models.training.scenes import SceneRecord
 
 
+class MeasuredRuns(NamedTuple):
+    """One bridge in one setting: figures over the seeds, and CIDEr-D under each."""
+
+    figures: CaptionFigures
+    cider_d_by_seed: tuple[float, ...]
+
+
+Runs = Sequence[Sequence[str]]
+"""What is written behind one bridge in one setting: under each seed, a caption for every scene."""
+
+
 def measure_captions(
-    runs: Sequence[Sequence[str]], records: Sequence[SceneRecord], reader: EventReader
-) -> tuple[CaptionFigures, tuple[float, ...]]:
-    """Figures over the seeds, of the captions under each, one for every scene; and CIDEr-D under each seed.
+    rivals: Sequence[Runs], records: Sequence[SceneRecord], reader: EventReader
+) -> tuple[list[MeasuredRuns], dict[str, str]]:
+    """Measure all rivals together; the second says which metrics are in none of the figures, and why.
 
     Raises:
         TrainingError: there are fewer than two scenes, or the extra `train` is not installed.
     """
-    figures, precisions = [], []
-    for captions in runs:
-        scores = score_captions(captions, [record.captions for record in records])
+    references = [list(record.captions) for record in records]
+    scored = score_sets([CaptionSet(list(captions), references) for runs in rivals for captions in runs])
+    scores = iter(scored.scores)
+    measured = [_measured(runs, list(islice(scores, len(runs))), records, reader) for runs in rivals]
+    return measured, scored.left_out
+
+
+def _measured(
+    runs: Runs, scores: Sequence[CaptionScores], records: Sequence[SceneRecord], reader: EventReader
+) -> MeasuredRuns:
+    figures: list[dict[str, float | None]] = []
+    for captions, score in zip(runs, scores, strict=True):
         events = score_events(reader, captions, [record.sounds for record in records])
-        agreement = scores.model_dump(exclude={"reference_vocabulary"})
-        figures.append(agreement | {"event_recall": events.recall, "words": _mean_words(captions)})
-        precisions.append(events.precision)
-    named = [precision for precision in precisions if precision is not None]
-    precision = _spread(named) if len(named) == len(runs) else None
-    return CaptionFigures(**spreads(figures), event_precision=precision), tuple(run["cider_d"] for run in figures)
+        agreement = score.model_dump(exclude={"reference_vocabulary"})
+        named = {"event_recall": events.recall, "event_precision": events.precision}
+        length = {"vocabulary": float(score.vocabulary), "words": _mean_words(captions)}
+        figures.append(agreement | named | length)
+    over_seeds = {name: _spread_of_all([run[name] for run in figures]) for name in figures[0]}
+    return MeasuredRuns(CaptionFigures.model_validate(over_seeds), tuple(score.cider_d for score in scores))
 
 
 def measure_references(records: Sequence[SceneRecord]) -> ReferenceFigures:
@@ -68,6 +91,12 @@ def _margin(setting: Setting, ours: CaptionedBridge, rival: CaptionedBridge) -> 
     difference = _spread([one - other for one, other in pairs])
     sds = difference.mean / difference.sd if difference.sd > 0 else None
     return Margin(setting=setting, ours=ours.name, rival=rival.name, difference=difference, sds=sds)
+
+
+def _spread_of_all(values: Sequence[float | None]) -> Spread | None:
+    """The spread over the seeds; no value where one of them has none."""
+    there = [value for value in values if value is not None]
+    return _spread(there) if len(there) == len(values) else None
 
 
 def _spread(values: Sequence[float]) -> Spread:

@@ -11,12 +11,28 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.errors import TrainingError
 from models.evaluation.settings import Figures
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+class CaptionSet(NamedTuple):
+    """Captions, and each one's own references, row by row."""
+
+    captions: list[str]
+    references: list[list[str]]
+
+    def tokenised(self) -> "CaptionSet":
+        """The same as every metric is given them: words in lower case, a blank between two, no punctuation."""
+        captions, references = self
+        return CaptionSet(list(map(tokenised, captions)), [list(map(tokenised, texts)) for texts in references])
+
+
+class MetricMissingError(Exception):
+    """A metric cannot be computed here; the message is the reason, for the report."""
 
 
 class CaptionScores(Figures):
@@ -32,11 +48,22 @@ class CaptionScores(Figures):
     """Different words in all captions together."""
     reference_vocabulary: int
     """Different words in all references together."""
+    meteor: float | None = None
+    """This and the three below are `more_metrics`'s; no value where they cannot be computed."""
+    spice: float | None = None
+    spider: float | None = None
+    """The mean of CIDEr-D and SPICE."""
+    fense: float | None = None
 
 
 def words_of(text: str) -> list[str]:
     """Words in lower case without punctuation; hyphens and apostrophes inside a word stay."""
     return _WORD.findall(text.lower())
+
+
+def tokenised(text: str) -> str:
+    """The words of a text with a blank between two."""
+    return " ".join(words_of(text))
 
 
 def score_captions(captions: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScores:

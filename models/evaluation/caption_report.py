@@ -4,7 +4,8 @@ from models.evaluation.caption_comparison import SETTINGS, Setting
 from models.evaluation.caption_results import CaptionedBridge, CaptionReport, Margin
 from models.evaluation.gap import Spread
 from models.evaluation.gap_report import SPREAD_NOTE, Criterion, high, training_notes
-from models.evaluation.report import TextTable
+from models.evaluation.more_metrics import MORE_METRICS, left_out_note
+from models.evaluation.text_table import TextTable
 
 _NONE = "–"
 
@@ -15,6 +16,7 @@ CAPTION_CRITERIA = {
     "bleu_3": Criterion("BLEU-3 ↑", high),
     "bleu_4": Criterion("BLEU-4 ↑", high),
     "rouge_l": Criterion("ROUGE-L ↑", high),
+    **{name: Criterion(f"{title} ↑", high) for name, title in MORE_METRICS.items()},
     "event_recall": Criterion("event recall % ↑", high, 1, 100.0),
     "event_precision": Criterion("event precision % ↑", high, 1, 100.0),
     # More words are no better than fewer: they rank nobody, and stand beside the references'.
@@ -46,10 +48,8 @@ def caption_head(report: CaptionReport) -> str:
         "Which data each part saw:\n\n" + "\n".join(_seen(report)),
         training_notes(report.seen.bridge_captions, report.seen.pairs_shares),
         _gain_note(report),
-        "METEOR, SPICE and FENSE are left out: METEOR and SPICE run in Java "
-        f"({_there(report, 'java')}), SPICE and FENSE on models that must be downloaded, and this command does not call "
-        f"aac-metrics ({_there(report, 'aac-metrics')}), which computes all three. Captions and references are brought to "
-        "lower case and stripped of punctuation, without PTB tokenisation.",
+        "Captions and references are brought to lower case and stripped of punctuation, without PTB tokenisation. "
+        + left_out_note(report.left_out),
     ]
     own = dict.fromkeys((bridge.name, bridge.setting) for bridge in report.bridges if bridge.own_decoder)
     if own:
@@ -104,35 +104,28 @@ def _settings(report: CaptionReport) -> list[Setting]:
     return [setting for setting in SETTINGS if setting in there]
 
 
-def _there(report: CaptionReport, tool: str) -> str:
-    return "found on this machine" if report.tools[tool] else "not found on this machine"
-
-
 def _of(report: CaptionReport, setting: Setting) -> list[CaptionedBridge]:
     return [bridge for bridge in report.bridges if bridge.setting == setting]
 
 
 def _table(setting: Setting, report: CaptionReport) -> TextTable:
     bridges = _of(report, setting)
-    means = {
-        name: [spread.mean for bridge in bridges if (spread := _spread(bridge, name)) is not None]
-        for name in CAPTION_CRITERIA
-    }
+    criteria = {name: criterion for name, criterion in CAPTION_CRITERIA.items() if name not in report.left_out}
+    means = {name: [spread.mean for bridge in bridges if (spread := _spread(bridge, name)) is not None] for name in criteria}
 
     def cell(bridge: CaptionedBridge, name: str) -> str:
-        criterion, spread = CAPTION_CRITERIA[name], _spread(bridge, name)
+        criterion, spread = criteria[name], _spread(bridge, name)
         if spread is None:
             return _NONE
         text = f"{criterion.shown(spread.mean)} ± {criterion.shown(spread.sd)}"
         best = criterion.badness is not None and criterion.place(spread.mean, means[name]) == 1
         return f"**{text}**" if best else text
 
-    rows = [(_marked(bridge), *(cell(bridge, name) for name in CAPTION_CRITERIA)) for bridge in bridges]
+    rows = [(_marked(bridge), *(cell(bridge, name) for name in criteria)) for bridge in bridges]
     theirs = {"vocabulary": float(report.references.vocabulary), "words": report.references.words}
-    shown = (CAPTION_CRITERIA[name].shown(theirs[name]) if name in theirs else _NONE for name in CAPTION_CRITERIA)
-    title = f"Captions, {setting}"
-    columns = ("", *(criterion.title for criterion in CAPTION_CRITERIA.values()))
-    return TextTable(title, columns, (*rows, ("references", *shown)))
+    shown = (criteria[name].shown(theirs[name]) if name in theirs else _NONE for name in criteria)
+    columns = ("", *(criterion.title for criterion in criteria.values()))
+    return TextTable(f"Captions, {setting}", columns, (*rows, ("references", *shown)))
 
 
 def _marked(bridge: CaptionedBridge) -> str:

@@ -1,8 +1,7 @@
 """What a comparison of bridges by captions found, as report.json holds it: one object of strict JSON.
 
-Keys: `split`, `scenes`, `seeds`, `seen` (what each part was trained on: the fields of `Seen`), `tools` (which of the tools
-of metrics that are left out were there), `references` ({count, vocabulary, words}: what captions could come to), and three
-lists:
+Keys: `split`, `scenes`, `seeds`, `seen` (what each part was trained on: the fields of `Seen`), `left_out` ({metric: why it
+could not be computed}), `references` ({count, vocabulary, words}: what captions could come to), and three lists:
 
 - `bridges`: {setting, name, kind, own_decoder, figures: {cider_d .. words: {mean, sd}}, cider_d_by_seed, gain}; the gain
   is CIDEr-D over that of identity in the same setting in per cent, {mean, sd} of the seeds' gains. In a zero-shot setting
@@ -29,6 +28,11 @@ class CaptionFigures(Figures):
     bleu_3: Spread
     bleu_4: Spread
     rouge_l: Spread
+    meteor: Spread | None
+    """This and the three below have no value where they could not be computed."""
+    spice: Spread | None
+    spider: Spread | None
+    fense: Spread | None
     event_recall: Spread
     event_precision: Spread | None
     """No value where the captions of some seed name no sound at all."""
@@ -104,7 +108,8 @@ class CaptionReport(Figures):
     scenes: int
     seeds: tuple[int, ...]
     seen: Seen
-    tools: dict[str, bool]
+    left_out: dict[str, str]
+    """Metrics that could not be computed, and why."""
     references: ReferenceFigures
     bridges: tuple[CaptionedBridge, ...]
     margins: tuple[Margin, ...]

@@ -6,7 +6,7 @@ the rest from the pipeline.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from models.training.scenes import SceneSet
 from models.training.sources import LIMITS
 from models.training.takes import RECORDINGS_FILE
 
+Windows = Float32[np.ndarray, "windows samples"]
 Advance = Callable[[int], None]
 """Told how many clips are done."""
 
@@ -33,7 +34,7 @@ class Clips:
 
     ids: list[str]
     truths: list[tuple[str, ...]]
-    """The sounds of each clip."""
+    """The sounds of each clip; none of a data set's, where nobody says."""
     references: list[tuple[str, ...]]
     """Captions that would be right; at least one a clip."""
     raw: Float32[np.ndarray, "clips dim"]
@@ -81,15 +82,7 @@ def listen_to_recordings(
     advance: Advance,
 ) -> Clips:
     """Embed single recordings as the service does; the references of a recording are its sound's phrases."""
-    raw: list[Float32[np.ndarray, " dim"]] = []
-    for group in _groups(recordings, batch_size):
-        windows = np.concatenate(group)
-        embedded = np.concatenate(
-            [pipeline.embed_audio(windows[start : start + batch_size]) for start in range(0, len(windows), batch_size)]
-        )
-        ends = np.cumsum([len(part) for part in group])
-        raw.extend(pool_windows(part) for part in np.split(embedded, ends[:-1]))
-        advance(len(group))
+    raw = embed_clips(pipeline, map(_windows, recordings), batch_size, advance)
     return Clips(
         ids=[recording.path.name for recording in recordings],
         truths=[(recording.sound,) for recording in recordings],
@@ -98,20 +91,39 @@ def listen_to_recordings(
     )
 
 
-def _groups(recordings: Sequence[RecordingFile], batch_size: int) -> Iterator[list[Float32[np.ndarray, "windows samples"]]]:
-    """The windows of each recording, in groups of recordings that fill a batch or more."""
-    group: list[Float32[np.ndarray, "windows samples"]] = []
-    for recording in recordings:
-        try:
-            waveform = decode_audio(recording.path.read_bytes(), LIMITS)
-        except (AudioError, OSError) as error:
-            raise TrainingError(f"{recording.path}, a recording of {recording.sound!r}: {error}") from error
-        group.append(cut_windows(waveform))
+def embed_clips(
+    pipeline: Pipeline, clips: Iterable[Windows], batch_size: int, advance: Advance
+) -> list[Float32[np.ndarray, " dim"]]:
+    """Embed clips by their windows as the service does; short ones together, so that they fill a batch."""
+    raw: list[Float32[np.ndarray, " dim"]] = []
+    for group in _groups(clips, batch_size):
+        windows = np.concatenate(group)
+        embedded = np.concatenate(
+            [pipeline.embed_audio(windows[start : start + batch_size]) for start in range(0, len(windows), batch_size)]
+        )
+        ends = np.cumsum([len(part) for part in group])
+        raw.extend(pool_windows(part) for part in np.split(embedded, ends[:-1]))
+        advance(len(group))
+    return raw
+
+
+def _groups(clips: Iterable[Windows], batch_size: int) -> Iterator[list[Windows]]:
+    """Clips in groups that fill a batch or more."""
+    group: list[Windows] = []
+    for windows in clips:
+        group.append(windows)
         if sum(map(len, group)) >= batch_size:
             yield group
             group = []
     if group:
         yield group
+
+
+def _windows(recording: RecordingFile) -> Windows:
+    try:
+        return cut_windows(decode_audio(recording.path.read_bytes(), LIMITS))
+    except (AudioError, OSError) as error:
+        raise TrainingError(f"{recording.path}, a recording of {recording.sound!r}: {error}") from error
 
 
 @torch.inference_mode()

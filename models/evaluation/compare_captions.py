@@ -7,10 +7,8 @@ settings are chosen on: report.json, report.md, and captions.jsonl, a line a sce
 takes no part in. Under a training seed stand the bridge and the decoder of that seed.
 """
 
-import importlib.util
 import json
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +31,7 @@ from models.evaluation.caption_comparison import (
 from models.evaluation.caption_figures import margins, measure_captions, measure_references, with_gains
 from models.evaluation.caption_metrics import check_available
 from models.evaluation.caption_report import markdown_caption_report
-from models.evaluation.caption_results import CaptionedBridge, CaptionReport, CaptionSample, Seen
+from models.evaluation.caption_results import CaptionedBridge, CaptionFigures, CaptionReport, CaptionSample, Seen
 from models.evaluation.clips import Advance
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
 from models.evaluation.encoder_copy import encoder_trained_here, make_embeddings
@@ -43,7 +41,7 @@ from models.evaluation.settings import Split, report_folder
 from models.training.bank import read_sounds
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
-from models.training.loop import progress_bar
+from models.training.progress import progress_bar
 from models.training.recipe import Recipe, missing_section
 from models.training.scenes import SceneRecord, SceneSet
 
@@ -99,7 +97,7 @@ def caption_reader(recipe: Recipe) -> EventReader:
         TrainingError: the extra `train`, which captions are scored with, is not installed.
     """
     check_available()
-    return EventReader({sound.name: sound.phrases for sound in read_sounds(recipe.corpus.sounds)})
+    return EventReader({sound.name: sound.phrases for sound in read_sounds(recipe.scenes.sounds)})
 
 
 def compare_captions_report(
@@ -129,7 +127,8 @@ def _compared(
     seeds = comparison.seeds[: captions.seeds]
     made = _make(comparison, captions, seeds, maker, texts)
     rivals = _with_captions(made, seeds, held_out.audio, maker.device)
-    bridges = [_measure(rival, records, reader) for rival in rivals]
+    measured, left_out = measure_captions([rival.captions for rival in rivals], records, reader)
+    bridges = [_captioned(rival, *runs) for rival, runs in zip(rivals, measured, strict=True)]
     by_setting = {setting: [bridge for bridge in bridges if bridge.setting == setting] for setting in SETTINGS}
     report = CaptionReport(
         split=split,
@@ -145,7 +144,7 @@ def _compared(
             noise_variance=captions.decoder.noise_variance,
             augmenter=augmenter({rival.name: rival.bridges[0] for rival in rivals}),
         ),
-        tools={"java": shutil.which("java") is not None, "aac-metrics": importlib.util.find_spec("aac_metrics") is not None},
+        left_out=left_out,
         references=measure_references(records),
         bridges=tuple(bridge for setting in SETTINGS for bridge in with_gains(by_setting[setting])),
         margins=tuple(margin for setting in SETTINGS for margin in margins(setting, by_setting[setting])),
@@ -207,8 +206,7 @@ def _write(bridged: Float[Tensor, "scenes dim"], seeds: Sequence[int], directory
     return captions
 
 
-def _measure(rival: Rival, records: Sequence[SceneRecord], reader: EventReader) -> CaptionedBridge:
-    figures, cider_d_by_seed = measure_captions(rival.captions, records, reader)
+def _captioned(rival: Rival, figures: CaptionFigures, cider_d_by_seed: tuple[float, ...]) -> CaptionedBridge:
     return CaptionedBridge(
         setting=rival.setting,
         name=rival.name,

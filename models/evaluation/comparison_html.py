@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from models.evaluation.document import Plot, Section
-from models.evaluation.report import TextTable
+from models.evaluation.text_table import TextTable
 
 _STYLE = """
 :root { color-scheme: light dark; --text: #1b1b1b; --page: #ffffff; --line: #d0d0d0; --soft: #f3f3f3; --quiet: #555555; }

@@ -6,7 +6,7 @@ Text may hold `code` and **bold**, and nothing else of Markdown but paragraphs a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.evaluation.report import TextTable
+from models.evaluation.text_table import TextTable
 
 PLOTS_FOLDER = "plots"
 

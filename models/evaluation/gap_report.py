@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.evaluation.gap import GapFigures, Spread
-from models.evaluation.report import TextTable
 from models.evaluation.settings import Figures, Split
+from models.evaluation.text_table import TextTable
 from models.training.train_bridge import MAX_FITTED_PAIRS
 
 Side = Literal["as_is", "centred"]

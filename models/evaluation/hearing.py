@@ -6,16 +6,16 @@ the model's table does not have, because it was dropped or merged, is a miss: it
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Int
 
 from models.evaluation.retrieval import cosines
 from models.evaluation.settings import Figures
+from models.evaluation.texts import EmbedTexts
 
 _MISSED = np.iinfo(np.int64).max
-EmbedTexts = Callable[[Sequence[str]], Float32[np.ndarray, "texts dim"]]
 
 
 class HearingScores(Figures):

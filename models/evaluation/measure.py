@@ -1,21 +1,17 @@
-"""From captioned clips to the report: every measurement, with the bridge and without it, the rest equal."""
+"""From captioned recordings and scenes to the report: every measurement, with the bridge and without it, the rest equal."""
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Float32
-
-from models.evaluation.caption_metrics import CaptionScores, score_captions
-from models.evaluation.clips import Captioned, bridge_with_seed
+from models.evaluation.both_sides import chosen_rows, gap_both, retrieval_both, score_both
+from models.evaluation.caption_metrics import CaptionScores
+from models.evaluation.clips import Captioned
 from models.evaluation.events import EventReader, EventScores, score_events
-from models.evaluation.gap import GapScores, measure_gap
 from models.evaluation.hearing import HeardSound, HearingScores, class_embeddings, name_sounds
 from models.evaluation.report import OfClips, Report, Sample, Samples, SoundRow
-from models.evaluation.retrieval import RetrievalScores, score_retrieval
 from models.evaluation.settings import EvaluateRecipe, Paired, Split
+from models.evaluation.texts import TextEmbedder
 from models.pipeline import Pipeline
 
 Phrases = Mapping[str, Sequence[str]]
@@ -24,9 +20,10 @@ Phrases = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Everything that is measured of one artifact on one split."""
+    """Everything that is measured of one artifact on the scenes and recordings of one split."""
 
     pipeline: Pipeline
+    texts: TextEmbedder
     phrases: Phrases
     recipe: EvaluateRecipe
     singles: Captioned
@@ -36,7 +33,8 @@ class Measurements:
         """Measure everything."""
         hearing, by_sound = self._hearing()
         first_captions = [texts[0] for texts in self.scenes.clips.references]
-        texts = self._embed_texts(first_captions)
+        texts = self.texts.embed(first_captions)
+        (singles, scenes), left_out = score_both(self.singles, self.scenes)
         return Report(
             artifact=f"{self.pipeline.manifest.name} {self.pipeline.manifest.version}",
             split=split,
@@ -45,28 +43,21 @@ class Measurements:
             singles=len(self.singles.clips.ids),
             scenes=len(self.scenes.clips.ids),
             hearing=hearing,
-            retrieval=Paired[RetrievalScores](
-                bridged=score_retrieval(self.scenes.bridged, texts, first_captions),
-                raw=score_retrieval(self.scenes.clips.raw, texts, first_captions),
-            ),
+            retrieval=retrieval_both(self.scenes, texts, first_captions),
             events=OfClips[EventScores](singles=self._events(self.singles), scenes=self._events(self.scenes)),
-            captions=OfClips[CaptionScores](singles=_score(self.singles), scenes=_score(self.scenes)),
-            gap=self._gap(texts),
+            captions=OfClips[CaptionScores](singles=singles, scenes=scenes),
+            left_out=left_out,
+            gap=gap_both(self.pipeline, self.scenes, texts, self.recipe),
             samples=Samples(singles=self._samples(self.singles), scenes=self._samples(self.scenes)),
             by_sound=by_sound,
         )
 
-    def _embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
-        """Embed texts, equal ones once, so that they get equal embeddings."""
-        row = {text: index for index, text in enumerate(dict.fromkeys(texts))}
-        return self.pipeline.embed_texts(list(row))[[row[text] for text in texts]]
-
     def _hearing(self) -> tuple[Paired[HearingScores], tuple[SoundRow, ...]]:
-        classes = class_embeddings(self.phrases, self._embed_texts)
+        classes = self.texts.sides(lambda embed: class_embeddings(self.phrases, embed))
         clips, sounds = self.singles.clips, list(self.phrases)
         truths = [sound for (sound,) in clips.truths]
-        bridged, heard = name_sounds(self.singles.bridged, classes, sounds, truths)
-        raw, heard_raw = name_sounds(clips.raw, classes, sounds, truths)
+        bridged, heard = name_sounds(self.singles.bridged, classes.bridged, sounds, truths)
+        raw, heard_raw = name_sounds(clips.raw, classes.raw, sounds, truths)
         reader = EventReader(self.phrases)
         named = Counter(
             truth
@@ -85,19 +76,9 @@ class Measurements:
         )
         return Paired[EventScores](bridged=bridged, raw=raw)
 
-    def _gap(self, texts: Float32[np.ndarray, "pairs dim"]) -> Paired[GapScores]:
-        clips = self.scenes.clips
-        seeds = [self.recipe.seed + run for run in range(self.recipe.gap_seeds)]
-        return Paired[GapScores](
-            bridged=measure_gap(lambda seed: bridge_with_seed(self.pipeline, clips.raw, seed), texts, seeds),
-            raw=measure_gap(lambda seed: clips.raw, texts, seeds),
-        )
-
     def _samples(self, captioned: Captioned) -> tuple[Sample, ...]:
         """Captions drawn by the seed alone."""
         clips = captioned.clips
-        count = min(self.recipe.sample_captions, len(clips.ids))
-        chosen = random.Random(self.recipe.seed).sample(range(len(clips.ids)), count)
         return tuple(
             Sample(
                 id=clips.ids[index],
@@ -107,16 +88,8 @@ class Measurements:
                 score=captioned.captions[index].score,
                 caption_raw=captioned.captions_raw[index].caption,
             )
-            for index in chosen
+            for index in chosen_rows(captioned, self.recipe)
         )
-
-
-def _score(captioned: Captioned) -> Paired[CaptionScores]:
-    bridged, raw = (
-        score_captions([written.caption for written in captions], captioned.clips.references)
-        for captions in (captioned.captions, captioned.captions_raw)
-    )
-    return Paired[CaptionScores](bridged=bridged, raw=raw)
 
 
 def _sound_row(bridged: HeardSound, raw: HeardSound, named: int) -> SoundRow:

@@ -14,9 +14,9 @@ from models.evaluation.compare_gap import measure_bridge
 from models.evaluation.comparison import BridgeMaker, ComparisonRecipe
 from models.evaluation.gap import Spread
 from models.evaluation.gap_report import CRITERIA, ComparedBridge, Side
-from models.evaluation.report import TextTable
 from models.evaluation.settings import Figures
 from models.evaluation.sweep_recipe import SweepRecipe, Value, of_sampling, setting_of, value_word, varied
+from models.evaluation.text_table import TextTable
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.train_bridge import begin_bridge
 

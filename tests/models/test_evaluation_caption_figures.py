@@ -4,10 +4,13 @@ import statistics
 
 import pytest
 
-from models.evaluation.caption_figures import margins, measure_captions, measure_references, with_gains
+from models.evaluation import more_metrics
+from models.evaluation.caption_figures import MeasuredRuns, margins, measure_captions, measure_references, with_gains
+from models.evaluation.caption_metrics import CaptionSet
 from models.evaluation.caption_results import CaptionedBridge, CaptionFigures
 from models.evaluation.events import EventReader
 from models.evaluation.gap import Spread
+from models.evaluation.more_metrics import MORE_METRICS
 from models.training.scenes import SceneRecord
 
 _READER = EventReader({"dog": ["a dog barks"], "rain": ["rain falls", "heavy rain falls"], "bell": ["a bell rings"]})
@@ -34,21 +37,44 @@ def _bridge(name: str, kind: str, *scores: float) -> CaptionedBridge:
     )
 
 
+def _measured(*runs: list[str]) -> MeasuredRuns:
+    (measured,), left_out = measure_captions([runs], _RECORDS, _READER)
+    assert list(left_out) == list(MORE_METRICS)
+    return measured
+
+
+def test_rivals_are_measured_together_as_they_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count_words(sets: list[CaptionSet]) -> list[float]:
+        return [float(sum(len(caption.split()) for caption in one.captions)) for one in sets]
+
+    monkeypatch.setattr(more_metrics, "score_meteor", count_words)
+    together, left_out = measure_captions([[_RIGHT, _HALF], [_FALSE]], _RECORDS, _READER)
+    assert list(left_out) == ["spice", "spider", "fense"]
+    for runs, measured in zip(([_RIGHT, _HALF], [_FALSE]), together, strict=True):
+        assert measure_captions([runs], _RECORDS, _READER)[0] == [measured]
+    assert [measured.figures.meteor for measured in together] == [
+        Spread(mean=10.0, sd=statistics.stdev([12, 8])),
+        Spread(mean=8.0, sd=0.0),
+    ]
+
+
 def test_perfect_captions_have_the_best_scores_and_no_spread() -> None:
-    figures, by_seed = measure_captions([_RIGHT, _RIGHT], _RECORDS, _READER)
+    figures, by_seed = _measured(_RIGHT, _RIGHT)
     for name in ("bleu_1", "rouge_l", "event_recall", "event_precision"):
         assert getattr(figures, name).mean == pytest.approx(1.0)
     assert figures.cider_d.mean == by_seed[0] == by_seed[1]
-    assert all(getattr(figures, name).sd == 0.0 for name in CaptionFigures.model_fields)
+    spreads = {name: getattr(figures, name) for name in CaptionFigures.model_fields}
+    assert all(spread.sd == 0.0 for name, spread in spreads.items() if name not in MORE_METRICS)
+    assert [name for name, spread in spreads.items() if spread is None] == list(MORE_METRICS)
     assert (figures.vocabulary.mean, figures.words.mean) == (8, 4)
-    wrong, _ = measure_captions([_FALSE, _FALSE], _RECORDS, _READER)
+    wrong, _ = _measured(_FALSE, _FALSE)
     assert wrong.event_recall.mean == 0.0
     assert wrong.event_precision == Spread(mean=0.0, sd=0.0)
     assert figures.cider_d.mean > wrong.cider_d.mean + 1
 
 
 def test_figures_are_means_and_deviations_over_the_seeds() -> None:
-    figures, by_seed = measure_captions([_RIGHT, _HALF], _RECORDS, _READER)
+    figures, by_seed = _measured(_RIGHT, _HALF)
     # Of four sounds, the second run names two, in three mentions.
     assert figures.event_recall.mean == pytest.approx(0.75)
     assert figures.event_recall.sd == pytest.approx(0.5 / 2**0.5)
@@ -60,7 +86,7 @@ def test_figures_are_means_and_deviations_over_the_seeds() -> None:
 
 
 def test_precision_has_no_value_where_a_run_names_nothing() -> None:
-    figures, _ = measure_captions([_RIGHT, ["noise"] * 3], _RECORDS, _READER)
+    figures, _ = _measured(_RIGHT, ["noise"] * 3)
     assert figures.event_precision is None
     assert figures.event_recall.mean == pytest.approx(0.5)
 

@@ -145,7 +145,9 @@ def test_figures_are_those_of_the_captions_that_are_written_out(work: Path) -> N
     assert {setting: tuple(names) for setting, names in lines[0]["captions"].items()} == _TAKING_PART
     for bridge in report.bridges:
         runs = [[line["captions"][bridge.setting][bridge.name][str(seed)] for line in lines] for seed in _SEEDS]
-        assert (bridge.figures, bridge.cider_d_by_seed) == measure_captions(runs, records, reader)
+        (measured,), left_out = measure_captions([runs], records, reader)
+        assert (bridge.figures, bridge.cider_d_by_seed) == measured
+        assert report.left_out == left_out
         assert bridge.own_decoder == (bridge.name == "apart" and bridge.setting == "zero-shot")
     assert report.references == measure_references(records)
     assert (report.split, report.scenes, report.seeds) == ("test", 6, _SEEDS)

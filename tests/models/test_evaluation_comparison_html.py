@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 from models.evaluation.comparison_html import html_document, table_html
 from models.evaluation.document import Plot, Section
-from models.evaluation.report import TextTable
+from models.evaluation.text_table import TextTable
 
 _EVIL = "<script>alert('1')</script> & \"two\""
 _SVG = '<?xml version="1.0"?>\n<!DOCTYPE svg PUBLIC "a" "b">\n<svg width="9pt"><g id="p-1"/></svg>\n'

@@ -1,7 +1,7 @@
 """A document as Markdown: sections in order, tables, and plots as files beside it."""
 
 from models.evaluation.document import Plot, Section, markdown_document
-from models.evaluation.report import TextTable
+from models.evaluation.text_table import TextTable
 
 
 def test_everything_stands_in_order() -> None:

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from models.evaluation.clips import Captioned, Clips, caption_clips
 from models.evaluation.measure import Measurements
-from models.evaluation.report import Report, markdown_report, print_report
+from models.evaluation.report import Report, report_page
 from models.evaluation.settings import EvaluateRecipe
+from models.evaluation.texts import TextEmbedder
 from tests.models.evaluation_fakes import PHRASES, SOUNDS, FakePipeline, unit
 
 _RECIPE = EvaluateRecipe(seed=3, sample_captions=2)
@@ -30,7 +31,8 @@ def report() -> Report:
     singles = _captioned([("low",), ("low",), ("high",), ("whale",)], ["low", "middle", "high", "low"])
     truths = [("low",), ("middle",), ("high",), ("low", "shrill")]
     scenes = _captioned(truths, ["low", "middle", "high", "shrill"])
-    return Measurements(FakePipeline(), PHRASES, _RECIPE, singles, scenes).report("test")
+    pipeline = FakePipeline()
+    return Measurements(pipeline, TextEmbedder(pipeline.embed_texts), PHRASES, _RECIPE, singles, scenes).report("test")
 
 
 def test_hearing_with_a_sound_that_the_table_lacks(report: Report) -> None:
@@ -91,14 +93,14 @@ def test_the_report_is_strict_json_that_reads_back(report: Report) -> None:
 
     text = report.model_dump_json()
     content = json.loads(text, parse_constant=refuse)
-    keys = {"hearing", "retrieval", "events", "captions", "gap", "samples", "by_sound"}
+    keys = {"hearing", "retrieval", "events", "captions", "left_out", "gap", "samples", "by_sound"}
     assert keys < set(content)
     assert content["artifact"] == "fake 0"
     assert Report.model_validate_json(text) == report
 
 
 def test_the_report_for_people_has_every_table(report: Report) -> None:
-    text = markdown_report(report)
+    text = report_page(report).markdown()
     assert "test split (4 single recordings, 4 scenes)" in text
     assert text.count("### ") == 8
     assert "| bridged | 50.0 % | 75.0 % | 50.0 % |" in text
@@ -110,7 +112,7 @@ def test_the_report_for_people_has_every_table(report: Report) -> None:
 
 def test_the_terminal_shows_the_same_tables(report: Report) -> None:
     output = io.StringIO()
-    print_report(report, Console(file=output, width=200))
+    report_page(report).print(Console(file=output, width=200))
     for title in ("Naming the sound", "Retrieval among 4 scenes", "Modality gap", "By sound"):
         assert title in output.getvalue()
 
@@ -120,6 +122,6 @@ def test_a_caption_that_looks_like_markup_is_shown_as_it_is(report: Report) -> N
     samples = report.samples.model_copy(update={"singles": (sample,)})
     odd = report.model_copy(update={"samples": samples})
     output = io.StringIO()
-    print_report(odd, Console(file=output, width=200))
+    report_page(odd).print(Console(file=output, width=200))
     assert "[red]a | b" in output.getvalue()
-    assert "[red]a \\| b" in markdown_report(odd)
+    assert "[red]a \\| b" in report_page(odd).markdown()

@@ -1,15 +1,18 @@
 """The whole evaluation of a tiny artifact, and where its reports go."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.errors import TrainingError
+from models.errors import RecipeError, TrainingError
 from models.evaluation.run import evaluate
 from models.evaluation.settings import EvaluateRecipe
 from models.training.corpus import CorpusRecipe
+from models.training.datasets import DATA_PARTS, BadClip, Clip, write_listed
+from models.training.manifest import ManifestRecipe
 from models.training.recipe import Recipe
 from tests.models.evaluation_fakes import TONES_HZ, write_tone
 
@@ -84,6 +87,38 @@ def test_the_validation_split_never_takes_the_place_of_the_test_report(work: Pat
     assert not (work / "evaluation").exists()
     report = json.loads((work / "evaluation-validation" / "report.json").read_text(encoding="utf-8"))
     assert report["split"] == "validation"
+
+
+def _list_tones(tmp_path: Path, work: Path) -> Recipe:
+    """Four tones as the clips of a data set, and one that cannot be decoded, in place of the scenes."""
+    shutil.rmtree(work / "corpus")
+    (tmp_path / "broken.wav").write_bytes(b"text")
+    clips = [Clip("broken", tmp_path / "broken.wav", ("nothing",))]
+    clips += [Clip(sound, tmp_path / f"{sound}.wav", (f"a dog {sound}", f"rain {sound}")) for sound in TONES_HZ]
+    for part in DATA_PARTS:
+        write_listed(work / "corpus" / part, clips, [BadClip("gone", "there is no audio file of it")])
+    section = EvaluateRecipe(max_new_tokens=8, gap_seeds=2)
+    return Recipe(data=ManifestRecipe(kind="manifest", folder=tmp_path, max_bad_share=0.4), evaluate=section)
+
+
+def test_the_clips_of_a_data_set_are_measured(tmp_path: Path, work: Path, tiny_artifact: Path) -> None:
+    recipe = _list_tones(tmp_path, work)
+    evaluate(recipe, work, tiny_artifact, "cpu")
+    report = json.loads((work / "evaluation" / "report.json").read_text(encoding="utf-8"))
+    assert (report["data"], report["clips"], report["unusable"]) == ("manifest", 4, 2)
+    assert report["captions"]["bridged"]["reference_vocabulary"] == 7
+    text = (work / "evaluation" / "report.md").read_text(encoding="utf-8")
+    assert text.startswith("Measured on 4 clips of the test split (manifest)")
+    assert "By sound" not in text
+
+
+def test_a_data_set_with_too_many_bad_clips_is_not_measured(tmp_path: Path, work: Path, tiny_artifact: Path) -> None:
+    recipe = _list_tones(tmp_path, work)
+    assert recipe.data is not None
+    strict = recipe.model_copy(update={"data": recipe.data.model_copy(update={"max_bad_share": 0.2})})
+    with pytest.raises(RecipeError, match="2 of 6 clips cannot be used"):
+        evaluate(strict, work, tiny_artifact, "cpu")
+    assert not (work / "evaluation").exists()
 
 
 def test_without_a_corpus_there_is_nothing_to_measure(work: Path, tiny_artifact: Path) -> None:
