@@ -1,4 +1,4 @@
-"""The `diffusion-link` command: serve, caption, and the training commands.
+"""The `diffusion-link` command: serve, caption, plan, and the training commands.
 
 What a command needs is imported when it runs: `--help` is quick, and serving never loads training.
 """
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_caption(commands)
-    if arguments[:1] not in (["serve"], ["caption"]):
+    _add_plan(commands)
+    if arguments[:1] not in (["serve"], ["caption"], ["plan"]):
         from models.training.commands import add_commands, joined_words
 
         add_commands(commands)
@@ -57,7 +58,7 @@ def service_settings(parsed: argparse.Namespace) -> ServiceSettings:
     Raises:
         UsageError: a setting is out of range.
     """
-    flags = {name: getattr(parsed, name, None) for name in ("host", "port", "device", "artifact")}
+    flags = {name: getattr(parsed, name, None) for name in ("host", "port", "device", "precision", "artifact")}
     return _checked(ServiceSettings, {name: value for name, value in flags.items() if value is not None})
 
 
@@ -103,8 +104,24 @@ def _add_caption(commands: Any) -> None:
     parser.set_defaults(run=_caption)
 
 
+def _add_plan(commands: Any) -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="say what a device's memory has room for",
+        description="Measure what an artifact's networks and batches take of memory, and print the budgets of serving.",
+    )
+    parser.add_argument(
+        "--device-memory",
+        metavar="SIZE",
+        help="plan for a GPU with so much memory, as 24GiB, in bf16; unset: for the device",
+    )
+    _add_model_flags(parser)
+    parser.set_defaults(run=_plan)
+
+
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help=_help(ServiceSettings, "device"))
+    parser.add_argument("--precision", help=_help(ServiceSettings, "precision"))
     parser.add_argument("--artifact", type=Path, metavar="DIR", help=_help(ServiceSettings, "artifact"))
 
 
@@ -125,3 +142,18 @@ def _caption(parsed: argparse.Namespace) -> int:
     from app.command_caption import caption
 
     return caption(parsed.files, options, settings, as_json=parsed.json)
+
+
+def _plan(parsed: argparse.Namespace) -> int:
+    settings = service_settings(parsed)
+    from app.command_plan import parse_bytes, plan
+
+    try:
+        device_memory = None if parsed.device_memory is None else parse_bytes(parsed.device_memory)
+    except ValueError as error:
+        raise UsageError(f"--device-memory: {error}") from error
+    return plan(settings, device_memory)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,11 +20,11 @@ from app.bodies import captioned_file
 from app.captioning import AudioFile
 from app.engine import Engine
 from app.errors import detail_of
+from app.loading import load_pipeline
 from app.schemas import CaptionedFile, CaptionOptions, ErrorDetail
 from app.settings import ServiceSettings
 from app.ticket import Ticket
 from app.times import StageTimes
-from models.artifact import EMBEDDED_ARTIFACT
 from models.errors import AudioError, AudioTooLongError, UnreadableAudioError
 from models.pipeline import Pipeline
 
@@ -43,9 +43,9 @@ def caption(paths: Sequence[str], options: CaptionOptions, settings: ServiceSett
 
     Raises:
         ArtifactError: the artifact cannot be used.
-        DeviceError: the device is not there.
+        DeviceError: the device is not there or too small, or cannot do what was asked of it.
     """
-    pipeline = Pipeline.load(settings.artifact or EMBEDDED_ARTIFACT, settings.device, settings.cpu_threads)
+    pipeline = load_pipeline(settings)
     outcomes = asyncio.run(_print_all(pipeline, paths, options, settings, as_json=as_json))
     return FAILED_STATUS if any(isinstance(outcome, ErrorDetail) for outcome in outcomes) else 0
 

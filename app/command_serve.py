@@ -13,13 +13,13 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from app.loading import load_pipeline
 from app.logs import configure_logging
 from app.main import create_app
 from app.service import Service
 from app.settings import ServiceSettings
 from models.artifact import EMBEDDED_ARTIFACT
 from models.errors import DiffusionLinkError
-from models.pipeline import Pipeline
 
 SAMPLE_FILE = "examples/snare_drum.wav"
 _ANSWER_S = 5
@@ -75,14 +75,13 @@ def serve(settings: ServiceSettings) -> int:
     Raises:
         PortError: the address cannot be listened on.
         ArtifactError: the artifact cannot be used.
-        DeviceError: the device is not there.
+        DeviceError: the device is not there or too small, or cannot do what was asked of it.
     """
     configure_logging()
     with _bind(settings.host, settings.port) as listener:
         # Loaded here and not by the app's lifespan, so that its faults are one line and not a traceback.
-        artifact = settings.artifact or EMBEDDED_ARTIFACT
-        _log.info("loading %s", artifact)
-        pipeline = Pipeline.load(artifact, settings.device, settings.cpu_threads)
+        _log.info("loading %s", settings.artifact or EMBEDDED_ARTIFACT)
+        pipeline = load_pipeline(settings)
         return run_server(create_app(settings, load=lambda *_: pipeline), settings, listener)
 
 

@@ -64,7 +64,7 @@ class Engine:
         device = None if pipeline.concurrent else Turns()
         clip_windows = math.ceil(settings.max_duration_s / WINDOW_S)
         text_jobs = math.ceil(settings.max_texts / TEXTS_A_JOB)
-        embed_max_batch_cost = settings.embed_max_batch_cost or pipeline.max_windows
+        embed_max_batch_cost = settings.embed_max_batch_cost or pipeline.budgets.windows
         self._embed = Stage[EmbedJob, Embedded | None](
             "embed",
             partial(embed_jobs, pipeline),
@@ -83,7 +83,7 @@ class Engine:
             cost_of=lambda job: job.cost,
             key_of=lambda job: job.key,
             queue_capacity=settings.queue_capacity * (1 + clip_windows) * MAX_CANDIDATES * MAX_NEW_TOKENS,
-            max_batch_cost=settings.write_max_batch_cost,
+            max_batch_cost=settings.write_max_batch_cost or pipeline.budgets.tokens,
             max_wait_s=settings.max_wait_ms / 1_000,
             memory_error=DeviceMemoryError,
             device=device,

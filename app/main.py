@@ -10,9 +10,10 @@ from starlette.exceptions import HTTPException
 from app.errors import TABLE, AllFilesFailedError, handle_error
 from app.keys import ApiKeys, guard
 from app.lingering import LingeringMiddleware
+from app.loading import Load
 from app.middleware import TraceMiddleware
 from app.routes import bridge, caption, health, metrics, models, text
-from app.service import Load, Service
+from app.service import Service
 from app.settings import ServiceSettings
 from models.pipeline import Pipeline
 

@@ -5,26 +5,21 @@ The lifespan of the app starts and drains it; handlers ask it for the engine, a 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import cast
 
 from fastapi import Request
 
 from app.engine import Engine
 from app.errors import NotReadyError, RequestTimeoutError, UnhealthyError
+from app.loading import Load, load_pipeline
 from app.logs import Trace
 from app.metrics import Metrics
 from app.pace import Pace
 from app.settings import ServiceSettings
 from app.stage import ItemExpiredError, QueueFullError, StageClosedError
 from app.ticket import Ticket
-from models.artifact import EMBEDDED_ARTIFACT
-from models.pipeline import Pipeline
-
-Load = Callable[[Path, str, int | None], Pipeline]
-"""Like `Pipeline.load`: artifact directory, device, CPU threads."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,14 +78,11 @@ class Service:
 
         Raises:
             ArtifactError: the artifact cannot be used.
-            DeviceError: the device is not there.
+            DeviceError: the device is not there or too small, or cannot do what was asked of it.
         """
-        settings = self.settings
-        pipeline = await asyncio.to_thread(
-            self._load, settings.artifact or EMBEDDED_ARTIFACT, settings.device, settings.cpu_threads
-        )
+        pipeline = await asyncio.to_thread(load_pipeline, self.settings, self._load)
         await asyncio.to_thread(pipeline.warm_up)
-        engine = Engine(pipeline, settings, self.metrics)
+        engine = Engine(pipeline, self.settings, self.metrics)
         self.metrics.watch_pipeline(pipeline)
         for stage in engine.stages:
             self.metrics.watch_stage(stage)

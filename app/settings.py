@@ -18,6 +18,14 @@ class ServiceSettings(BaseSettings):
 
     artifact: Path | None = Field(None, description="Artifact directory; unset serves the one that ships with the package.")
     device: str = Field("auto", description="cpu, cuda, cuda:N, mps, or auto: the best one that is there.")
+    precision: str = Field(
+        "auto",
+        description="fp32, bf16, fp16, or auto: bf16 on a GPU that computes with it, else fp32. For encoder and decoder.",
+    )
+    compile: bool = Field(
+        False,
+        description="Compile the encoder's audio tower before the service is ready; needs a C++ compiler, takes minutes.",
+    )
     cpu_threads: int | None = Field(None, ge=1, description="Threads of one computation on the CPU; unset: one a core.")
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
@@ -39,10 +47,16 @@ class ServiceSettings(BaseSettings):
         "refused with 429. Memory for uploads is at most this times max_upload_bytes.",
     )
     embed_max_batch_cost: int | None = Field(
-        None, ge=1, description="Windows of 10 s that are embedded at once; unset: what suits the device (8 on a CPU)."
+        None,
+        ge=1,
+        description="Windows of 10 s that are embedded at once; unset: what a GPU has memory for (`diffusion-link plan` "
+        "says it), 8 on a CPU.",
     )
-    write_max_batch_cost: int = Field(
-        1_024, ge=1, description="Tokens written at once: candidates times max_new_tokens, summed over captions."
+    write_max_batch_cost: int | None = Field(
+        None,
+        ge=1,
+        description="Tokens written at once: candidates times max_new_tokens, summed over captions; unset: what a GPU has "
+        "memory for, 1,024 on a CPU.",
     )
     decode_workers: int = Field(2, ge=1, description="Threads that decode and resample audio.")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.law import CostLaw
 from models.artifact import ArtifactManifest
-from models.pipeline import Pipeline, ScoredCaption
+from models.pipeline import Budgets, Pipeline, ScoredCaption
 
 _DIM = 8
 _TOKENS = 8
@@ -39,8 +39,8 @@ class FakeLawPipeline(Pipeline):
         self._max_windows = max_windows
 
     @property
-    def max_windows(self) -> int:
-        return self._max_windows
+    def budgets(self) -> Budgets:
+        return Budgets(windows=self._max_windows)
 
     @property
     def concurrent(self) -> bool:

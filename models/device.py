@@ -61,6 +61,13 @@ def memory_bytes(device: torch.device) -> dict[str, int]:
     }
 
 
+def available_bytes(device: torch.device) -> int:
+    """Bytes of a GPU's memory that this process has or can have: other programs and torch's own limit leave it less."""
+    free, total = torch.cuda.mem_get_info(device)
+    limit = total * torch.cuda.get_per_process_memory_fraction(device)
+    return int(min(limit, free + torch.cuda.memory_reserved(device)))
+
+
 @contextmanager
 def memory_errors(device: torch.device) -> Iterator[None]:
     """Turn torch's errors of lacking memory into DeviceMemoryError, and free what the failed work still held."""

@@ -1,7 +1,10 @@
 """From windows of audio to captions: the one door through which service, command line and evaluation use the networks.
 
 Windows → CLAP → bridge → decoder, in numpy on both sides; no tensor leaves. The device belongs to the thread that
-calls: calls are not meant to overlap.
+calls: calls are not meant to overlap, except on a GPU, where each thread has a stream of its own.
+
+In fp32 a row is within 1e-4 of what it is alone. In bf16, which keeps 8 bits of a number, products of other shapes round
+otherwise: a row alone and in company, or in bf16 and fp32, agree to a cosine of 0.999, and captions may differ.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,25 +15,28 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from models.artifact import ArtifactManifest, verify_artifact
 from models.audio import WINDOW_SAMPLES
-from models.bridge.interface import Bridge
-from models.bridge.store import load_bridge
-from models.clap.encoder import ClapEncoder
-from models.clap.store import load_clap
-from models.decoder.captioner import CaptionDecoder
-from models.decoder.store import load_decoder
-from models.device import describe_device, memory_bytes, memory_errors, resolve_device, use_exact_float32
-from models.errors import ArtifactError
+from models.budgets import USUAL_TOKENS, Budgets
+from models.device import (
+    available_bytes,
+    describe_device,
+    memory_bytes,
+    memory_errors,
+    resolve_device,
+    use_exact_float32,
+)
+from models.device_work import DeviceWork
+from models.errors import DeviceError, DeviceMemoryError
+from models.networks import Networks, load_networks
+from models.plan import MemoryPlan, Part, measure_memory
+from models.precision import resolve_precision
 
-_WINDOWS_A_PASS = {"cpu": 8, "mps": 8, "cuda": 64}
-"""Windows that the encoder sees at once: bounds memory, whatever a caller sends."""
-_ROWS_A_PASS = 64
-"""Embeddings that captions are written for at once."""
-_TEXTS_A_PASS = 256
+__all__ = ["USUAL_TOKENS", "Budgets", "MemoryPlan", "Part", "Pipeline", "ScoredCaption", "pool_windows"]
+
 _TINY = 1e-12
 """Keeps a division by a length of zero from making NaN."""
 
@@ -61,41 +67,49 @@ def pool_windows(embeddings: Float32[np.ndarray, "windows dim"]) -> Float32[np.n
 class Pipeline:
     """The networks of one artifact on one device."""
 
-    def __init__(
-        self, manifest: ArtifactManifest, clap: ClapEncoder, bridge: Bridge, decoder: CaptionDecoder, device: torch.device
-    ) -> None:
-        """Put together networks that are on `device` already, in evaluation mode; `load` does so from an artifact."""
+    def __init__(self, manifest: ArtifactManifest, networks: Networks) -> None:
+        """Put together what `load` reads from an artifact."""
         self.manifest = manifest
-        self._clap, self._bridge, self._decoder = clap, bridge, decoder
-        self._device = device
+        self._networks = networks
+        self._device = networks.device
+        self._work = DeviceWork(networks.device)
+        self._budgets = Budgets()
 
     @classmethod
-    def load(cls, directory: Path, device: str = "auto", cpu_threads: int | None = None) -> "Pipeline":
+    def load(
+        cls,
+        directory: Path,
+        device: str = "auto",
+        cpu_threads: int | None = None,
+        precision: str = "auto",
+        compile_encoder: bool = False,
+    ) -> "Pipeline":
         """Verify an artifact and load it; `cpu_threads` holds for the whole process.
+
+        On CUDA, batches get the size that memory has room for: every network is tried with a small batch.
 
         Raises:
             ArtifactError: a file is missing, damaged, or not what the others need.
-            DeviceError: the device is not there.
+            DeviceError: the device is not there or too small, or cannot do what was asked of it.
         """
         torch_device = resolve_device(device)
+        dtype = resolve_precision(precision, torch_device)
         if cpu_threads is not None:
             torch.set_num_threads(cpu_threads)
         use_exact_float32()
         manifest = verify_artifact(directory)
-        clap = load_clap(directory / "clap", torch_device)
-        bridge = load_bridge(directory / "bridge", torch_device)
-        decoder = load_decoder(directory / "decoder", torch_device)
-        for name, dim in (("bridge", bridge.dim), ("decoder", decoder.dim)):
-            if dim != clap.dim:
-                raise ArtifactError(
-                    directory / name / "config.json", f"takes embeddings of width {dim}, clap/ gives {clap.dim}"
-                )
-        return cls(manifest, clap, bridge, decoder, torch_device)
+        with memory_errors(torch_device):
+            pipeline = cls(manifest, load_networks(directory, torch_device, dtype))
+        if torch_device.type == "cuda":
+            pipeline._budgets = pipeline.plan().budgets(available_bytes(torch_device))
+        if compile_encoder:
+            pipeline._compile()
+        return pipeline
 
     @property
     def dim(self) -> int:
         """Width of every embedding."""
-        return self._clap.dim
+        return self._networks.clap.dim
 
     @property
     def device_name(self) -> str:
@@ -103,9 +117,9 @@ class Pipeline:
         return describe_device(self._device)
 
     @property
-    def max_windows(self) -> int:
-        """Windows that suit one call of `embed_audio`: more do not make the device faster."""
-        return _WINDOWS_A_PASS[self._device.type]
+    def budgets(self) -> Budgets:
+        """How much goes through a network at once, whatever a caller sends; more than that is not faster."""
+        return self._budgets
 
     @property
     def concurrent(self) -> bool:
@@ -122,32 +136,22 @@ class Pipeline:
         return memory_bytes(self._device)
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """State what encoder, bridge and decoder are, and how large."""
-        clap, language_model = self._clap.model, self._decoder.language_model
-        return {
-            "encoder": {
-                "class": type(clap).__name__,
-                "audio_tower": type(clap.audio_model).__name__,
-                "text_tower": type(clap.text_model).__name__,
-                "dim": self.dim,
-                "parameters": _count(clap),
-            },
-            "bridge": {
-                "class": type(self._bridge).__name__,
-                "kind": self._bridge.config.kind,
-                "dim": self._bridge.dim,
-                "parameters": _count(self._bridge),
-            },
-            "decoder": {
-                "class": type(self._decoder).__name__,
-                "language_model": type(language_model).__name__,
-                "dim": self._decoder.dim,
-                "parameters": _count(self._decoder),
-                "max_caption_tokens": self._decoder.max_caption_tokens,
-            },
-        }
+        """State what encoder, bridge and decoder are, how large, and in what they compute."""
+        return self._networks.describe()
 
-    @torch.inference_mode()
+    def plan(self) -> MemoryPlan:
+        """Measure what the networks and their batches take; before anything is compiled.
+
+        Raises:
+            DeviceMemoryError: not even a batch of six windows or captions fits beside the weights.
+        """
+        with memory_errors(self._device):
+            plan = measure_memory(self._networks)
+        if self._device.type == "cuda":
+            # What was allocated for this thread's stream would stay there, of no use to the threads that serve.
+            torch.cuda.empty_cache()
+        return plan
+
     def embed_audio(self, windows: Iterable[Float32[np.ndarray, " samples"]]) -> Float32[np.ndarray, "windows dim"]:
         """Embed windows of `WINDOW_SAMPLES` with CLAP, unbridged; unit length.
 
@@ -158,12 +162,11 @@ class Pipeline:
         rows = list(windows)
         if any(row.shape != (WINDOW_SAMPLES,) for row in rows):
             raise ValueError(f"windows of {', '.join(str(len(row)) for row in rows)} samples; they have {WINDOW_SAMPLES}")
-        with memory_errors(self._device):
+        with self._work.begun():
             # Stacked a pass at a time: a copy of a large batch costs as much as a good deal of the work on it.
-            passes = (torch.from_numpy(np.stack(rows[part])) for part in _passes(len(rows), self.max_windows))
-            return self._joined([self._clap.embed_audio(stacked.to(self._device)) for stacked in passes])
+            parts = _passes(len(rows), self._budgets.windows)
+            return self._joined([self._networks.clap.embed_audio(self._work.send_windows(rows[part])) for part in parts])
 
-    @torch.inference_mode()
     def bridge(self, embeddings: Float32[np.ndarray, "batch dim"], seeds: Sequence[int]) -> Float32[np.ndarray, "batch dim"]:
         """Carry audio embeddings into text space; unit length. Row i draws its noise, if any, from seeds[i] alone.
 
@@ -174,20 +177,19 @@ class Pipeline:
         self._check(embeddings, seeds)
         if not len(embeddings):
             return self._joined([])
-        with memory_errors(self._device):
-            return self._joined([self._bridge(self._tensor(embeddings), seeds)])
+        with self._work.begun():
+            parts = _passes(len(embeddings), self._budgets.embeddings)
+            return self._joined([self._networks.bridge(self._work.send(embeddings[part]), seeds[part]) for part in parts])
 
-    @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dim"]:
         """Embed texts in the space of bridged audio; unit length. What does not fit into CLAP's text tower is cut off.
 
         Raises:
             DeviceMemoryError: they are too many.
         """
-        with memory_errors(self._device):
+        with self._work.begun():
             return self._joined(self._text_passes(texts))
 
-    @torch.inference_mode()
     def write(
         self, embeddings: Float32[np.ndarray, "batch dim"], *, seeds: Sequence[int], candidates: int, max_new_tokens: int
     ) -> list[list[ScoredCaption]]:
@@ -199,18 +201,33 @@ class Pipeline:
         """
         self._check(embeddings, seeds)
         written: list[list[ScoredCaption]] = []
-        with memory_errors(self._device):
-            for part in _passes(len(embeddings), _ROWS_A_PASS):
-                rows = self._tensor(embeddings[part])
-                texts = self._decoder.generate(rows, seeds=seeds[part], candidates=candidates, max_new_tokens=max_new_tokens)
+        decoder = self._networks.decoder
+        with self._work.begun():
+            for part in _passes(len(embeddings), self._budgets.captions_at_once(candidates, max_new_tokens)):
+                rows = self._work.send(embeddings[part])
+                texts = decoder.generate(rows, seeds=seeds[part], candidates=candidates, max_new_tokens=max_new_tokens)
                 written.extend(self._ranked(rows, texts))
         return written
 
     def warm_up(self) -> None:
         """Send one window and one text through everything, so that the first request finds all of it ready."""
-        windows = np.random.default_rng(0).uniform(-0.1, 0.1, (1, WINDOW_SAMPLES)).astype(np.float32)
-        bridged = self.bridge(self.embed_audio(windows), [0])
+        bridged = self.bridge(self.embed_audio(_noise(1)), [0])
         self.write(bridged, seeds=[0], candidates=2, max_new_tokens=8)
+
+    def _compile(self) -> None:
+        """Compile the encoder for the batch sizes that serving uses: one, and any from two to the largest."""
+        self._networks.clap.compile_towers()
+        try:
+            for count in sorted({1, min(2, self._budgets.windows), self._budgets.windows}):
+                self.embed_audio(_noise(count))
+        except DeviceMemoryError:
+            raise
+        # torch.compile raises whatever its parts happen to raise: its own errors, those of a compiler, OSError.
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise DeviceError(
+                f"the encoder cannot be compiled for {self._device} (is there a C++ compiler?): {reason}"
+            ) from error
 
     def _ranked(self, embeddings: Float[Tensor, "batch dim"], captions: list[list[str]]) -> Iterator[list[ScoredCaption]]:
         """Score all captions of a batch at once, and order those of each row."""
@@ -218,23 +235,20 @@ class Pipeline:
         texts = torch.cat(self._text_passes(everything))
         counts = torch.tensor([len(row) for row in captions], device=embeddings.device)
         cosines = functional.cosine_similarity(embeddings.repeat_interleave(counts, dim=0), texts, dim=1)
-        scores, tokens = iter(cosines.clamp(-1, 1).tolist()), iter(self._decoder.count_tokens(everything))
+        scores, tokens = iter(cosines.clamp(-1, 1).tolist()), iter(self._networks.decoder.count_tokens(everything))
         for row in captions:
             scored = [ScoredCaption(caption, next(scores), next(tokens)) for caption in row]
             yield sorted(scored, key=lambda candidate: candidate.score, reverse=True)
 
     def _text_passes(self, texts: Sequence[str]) -> list[Float[Tensor, "_ dim"]]:
         """On the bridge's side: a bridge such as C3 has texts, too, in a space of its own."""
-        parts = _passes(len(texts), _TEXTS_A_PASS)
-        return [self._bridge.text_side(self._clap.embed_texts(texts[part])) for part in parts]
+        clap, bridge = self._networks.clap, self._networks.bridge
+        parts = _passes(len(texts), self._budgets.texts)
+        return [bridge.text_side(clap.embed_texts(texts[part])) for part in parts]
 
     def _check(self, embeddings: Float32[np.ndarray, "batch dim"], seeds: Sequence[int]) -> None:
         if embeddings.shape != (len(seeds), self.dim):
             raise ValueError(f"{len(seeds)} seeds, width {self.dim}, but embeddings {embeddings.shape}")
-
-    def _tensor(self, array: Float32[np.ndarray, "rows columns"]) -> Float[Tensor, "rows columns"]:
-        # A copy: torch warns of memory that it must not write to, and a caller may go on using its own.
-        return torch.tensor(array, device=self._device)
 
     def _joined(self, parts: Sequence[Float[Tensor, "_ dim"]]) -> Float32[np.ndarray, "batch dim"]:
         if not parts:
@@ -246,5 +260,5 @@ def _passes(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
 
 
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _noise(count: int) -> Float32[np.ndarray, "count samples"]:
+    return np.random.default_rng(0).uniform(-0.1, 0.1, (count, WINDOW_SAMPLES)).astype(np.float32)

@@ -24,3 +24,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "bf16" and not has_bfloat16:
         raise DeviceError(f"precision bf16 is not to be had on {torch.cuda.get_device_name(device)}; use fp16 or fp32")
     return _DTYPES[name]
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Name a dtype as `resolve_precision` does."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)

@@ -1,6 +1,7 @@
 """What tests of both packages share: a tiny encoder, a tiny artifact that writes real words, and a tone."""
 
 import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ from models.decoder.captioner import CaptionDecoder, DecoderConfig
 from models.decoder.small import build_small_language_model
 from models.decoder.store import save_decoder
 from models.decoder.tokenizer import train_tokenizer
+from models.evaluation import more_metrics
+from models.evaluation.aac import PYTHON_VARIABLE
+from models.evaluation.caption_metrics import CaptionSet, MetricMissingError
 
 TINY_DIM = 16
 CAPTIONS = [
@@ -30,6 +34,37 @@ CAPTIONS = [
     for thing in ("a dog", "a cat", "rain", "a door", "a bell")
     for deed in ("barks", "is falling", "closes", "rings twice and then stops")
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked `cuda` where there is no GPU."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("cuda"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA GPU"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests a GPU would have run, or has run: a skipped test is easily taken for a passed one."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    reports = terminalreporter.getreports("passed" if gpus else "skipped")
+    count = len({report.nodeid for report in reports if "cuda" in report.keywords})
+    if count:
+        what = f"passed on {torch.cuda.get_device_name()}" if gpus else "skipped, there is no GPU"
+        terminalreporter.write_line(f"{count} tests marked cuda {what}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_other_programs() -> Iterator[None]:
+    """Leave out metrics that start another program, but where a test is of them: METEOR reads its tables for seconds."""
+
+    def refuse(sets: Sequence[CaptionSet]) -> list[float]:
+        raise MetricMissingError("not in this test")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(more_metrics, "score_meteor", refuse)
+        patch.delenv(PYTHON_VARIABLE, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import soundfile as sf
 from jaxtyping import Float32
 
 from models.artifact import ArtifactManifest
-from models.pipeline import Pipeline, ScoredCaption
+from models.pipeline import Budgets, Pipeline, ScoredCaption
 
 DIM = 8
 WAIT_S = 30.0
@@ -62,8 +62,8 @@ class FakePipeline(Pipeline):
         return "fake"
 
     @property
-    def max_windows(self) -> int:
-        return 16
+    def budgets(self) -> Budgets:
+        return Budgets(windows=16)
 
     @property
     def concurrent(self) -> bool:
@@ -111,9 +111,11 @@ class FakePipeline(Pipeline):
             for row, seed in zip(embeddings, seeds, strict=True)
         ]
 
-    def load(self, directory: Path, device: str, cpu_threads: int | None) -> Pipeline:  # type: ignore[override]
+    def load(  # type: ignore[override]
+        self, directory: Path, device: str, cpu_threads: int | None, precision: str, compile_encoder: bool
+    ) -> Pipeline:
         """Stands for Pipeline.load."""
-        self.loaded = (directory, device, cpu_threads)
+        self.loaded = (directory, device, cpu_threads, precision, compile_encoder)
         return self
 
     def _enter(self) -> None:

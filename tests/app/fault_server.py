@@ -27,7 +27,7 @@ from app.main import create_app
 from app.settings import ServiceSettings
 from models.audio import SAMPLE_RATE_HZ, WINDOW_S
 from models.errors import DeviceMemoryError
-from models.pipeline import Pipeline, ScoredCaption
+from models.pipeline import Budgets, Pipeline, ScoredCaption
 from tests.app.fakes import MANIFEST, encoded
 
 DIM = 4
@@ -76,7 +76,7 @@ class FaultPipeline(Pipeline):
 
     dim = property(lambda self: DIM)
     device_name = property(lambda self: "fake")
-    max_windows = property(lambda self: 8)
+    budgets = property(lambda self: Budgets())
     concurrent = property(lambda self: self._concurrent)
     memory = property(lambda self: {})
 
@@ -117,7 +117,7 @@ class FaultPipeline(Pipeline):
             for level, bridged_by, seed in zip(levels, turned, seeds, strict=True)
         ]
 
-    def load(self, directory: Path, device: str, cpu_threads: int | None) -> Pipeline:  # type: ignore[override]
+    def load(self, *_: object) -> Pipeline:  # type: ignore[override]
         """Stands for Pipeline.load."""
         return self
 

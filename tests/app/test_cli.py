@@ -42,10 +42,11 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_flags_come_before_variables(served: list[ServiceSettings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIFFUSION_LINK_PORT", "1")
     monkeypatch.setenv("DIFFUSION_LINK_HOST", "::1")
-    flags = ["--port", "2", "--device", "cpu", "--artifact", "there"]
+    flags = ["--port", "2", "--device", "cpu", "--artifact", "there", "--precision", "bf16"]
     assert cli.main(["serve", *flags]) == 0
     (settings,) = served
     assert (settings.port, settings.host, settings.device, settings.artifact) == (2, "::1", "cpu", Path("there"))
+    assert settings.precision == "bf16"
 
 
 def test_without_flags_there_are_defaults(served: list[ServiceSettings], captioned: list[tuple[Any, ...]]) -> None:
@@ -123,6 +124,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (
         "serve",
         "caption",
+        "plan",
         "corpus",
         "train-clap",
         "embed",
@@ -159,10 +161,11 @@ def test_evaluate_and_evaluate_gap_are_two_commands(tmp_path: Path, capsys: pyte
         assert capsys.readouterr().err.startswith(f"diffusion-link {' '.join(words)}: ")
 
 
-def test_serving_and_help_load_neither_training_nor_torch() -> None:
+@pytest.mark.parametrize("command", ["serve", "plan"])
+def test_serving_and_help_load_neither_training_nor_torch(command: str) -> None:
     code = (
         "import sys; from app import cli\n"
-        "try: cli.main(['serve', '--help'])\n"
+        f"try: cli.main(['{command}', '--help'])\n"
         "except SystemExit: pass\n"
         "assert not [name for name in sys.modules if name == 'torch' or name.startswith('models.training')]"
     )

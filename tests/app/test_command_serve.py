@@ -71,7 +71,7 @@ def test_a_signal_drains(
     assert serve(ServiceSettings(artifact=Path("mine"), device="cpu", cpu_threads=1)) == 0
     visitor.join()
     assert visitor.statuses == [200, 200]
-    assert pipeline.loaded == (Path("mine"), "cpu", 1)
+    assert pipeline.loaded == (Path("mine"), "cpu", 1, "auto", False)
     assert pipeline.warm
     assert signal.getsignal(number) == before
     out = capsys.readouterr().out

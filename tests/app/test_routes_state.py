@@ -100,6 +100,7 @@ async def test_metrics_count_what_happened(start: Start, wav: bytes) -> None:
     assert samples[("diffusion_link_batch_cost_sum", "embed")] == 1
     assert samples[("diffusion_link_batch_cost_sum", "write")] == 32
     assert samples[("diffusion_link_batch_cost_limit", "embed")] == 16
+    assert samples[("diffusion_link_batch_cost_limit", "write")] == 1_024
     assert samples[("diffusion_link_failed_batches_total", "embed")] == 0
     assert samples[("diffusion_link_out_of_memory_total", "write")] == 0
     assert samples[("diffusion_link_queue_depth", "embed")] == 0

@@ -40,15 +40,15 @@ def _scope(content_type: bytes) -> dict[str, Any]:
 
 
 async def test_load_gets_the_settings(pipeline: FakePipeline, start: Start) -> None:
-    async with start(artifact=Path("there"), device="cpu", cpu_threads=3):
-        assert pipeline.loaded == (Path("there"), "cpu", 3)
+    async with start(artifact=Path("there"), device="cpu", cpu_threads=3, precision="bf16", compile=True):
+        assert pipeline.loaded == (Path("there"), "cpu", 3, "bf16", True)
         assert pipeline.warm
     async with start():
-        assert pipeline.loaded == (EMBEDDED_ARTIFACT, "auto", None)
+        assert pipeline.loaded == (EMBEDDED_ARTIFACT, "auto", None, "auto", False)
 
 
 async def test_a_bad_artifact_stops_the_start() -> None:
-    def load(directory: Path, device: str, cpu_threads: int | None) -> Any:
+    def load(directory: Path, *_: object) -> Any:
         raise ArtifactError(directory, "is damaged")
 
     app = create_app(ServiceSettings(artifact=Path("bad")), load)

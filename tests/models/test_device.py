@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.device import describe_device, memory_bytes, memory_errors, resolve_device, use_exact_float32
+from models.device import available_bytes, describe_device, memory_bytes, memory_errors, resolve_device, use_exact_float32
 from models.errors import DeviceError, DeviceMemoryError
 
 
@@ -110,3 +110,16 @@ def test_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 2)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: type("P", (), {"total_memory": 3})())
     assert memory_bytes(torch.device("cuda", 0)) == {"allocated": 1, "reserved": 2, "total": 3}
+
+
+@pytest.mark.parametrize(
+    ("free", "reserved", "fraction", "available"),
+    [(9_000, 500, 1.0, 9_500), (9_900, 500, 1.0, 10_000), (9_000, 500, 0.25, 2_500)],
+)
+def test_memory_that_this_process_can_have(
+    monkeypatch: pytest.MonkeyPatch, free: int, reserved: int, fraction: float, available: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10_000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: reserved)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: fraction)
+    assert available_bytes(torch.device("cuda", 0)) == available

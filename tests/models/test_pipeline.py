@@ -1,7 +1,6 @@
 """The one door: numpy in and out, unit embeddings, best caption first, and the same answers alone and in company."""
 
 import dataclasses
-import json
 import shutil
 from pathlib import Path
 
@@ -10,12 +9,11 @@ import pytest
 import torch
 from jaxtyping import Float32
 
-from models import pipeline as pipeline_module
 from models.artifact import read_manifest, write_manifest
 from models.audio import WINDOW_SAMPLES, AudioLimits, cut_windows, decode_audio
 from models.clap.encoder import ClapEncoder
 from models.errors import ArtifactError, DeviceError, DeviceMemoryError
-from models.pipeline import Pipeline, ScoredCaption, pool_windows
+from models.pipeline import Budgets, Pipeline, ScoredCaption, pool_windows
 
 _DIM = 16
 _SEEDS = [3, 5, 2**63 - 1]
@@ -44,19 +42,8 @@ def _is_unit(rows: _Rows) -> bool:
 
 def test_it_says_what_it_is(pipeline: Pipeline, tiny_artifact: Path) -> None:
     assert pipeline.manifest == read_manifest(tiny_artifact)
-    assert (pipeline.dim, pipeline.device_name) == (_DIM, "cpu")
-    facts = pipeline.describe()
-    assert json.loads(json.dumps(facts)) == facts
-    encoder, bridge, decoder = (facts[part] for part in ("encoder", "bridge", "decoder"))
-    assert (encoder["class"], encoder["audio_tower"], encoder["text_tower"]) == ("CnnClapModel", "CnnTower", "ClapTextModel")
-    assert (bridge["class"], bridge["kind"]) == ("DiffusionLink", "diffusion-link")
-    assert (decoder["language_model"], decoder["max_caption_tokens"]) == ("GPT2LMHeadModel", 22)
-    assert all(part["dim"] == _DIM and part["parameters"] > 0 for part in facts.values())
-
-
-def test_parameters_are_counted(pipeline: Pipeline, tiny_clap: ClapEncoder) -> None:
-    expected = sum(parameter.numel() for parameter in tiny_clap.model.parameters())
-    assert pipeline.describe()["encoder"]["parameters"] == expected
+    assert (pipeline.dim, pipeline.device_name, pipeline.budgets) == (_DIM, "cpu", Budgets())
+    assert pipeline.describe() == pipeline._networks.describe()
 
 
 def test_audio_and_text_embeddings_are_claps(pipeline: Pipeline, windows: _Rows, tiny_clap: ClapEncoder) -> None:
@@ -74,9 +61,9 @@ def test_passes_over_the_networks_leave_no_seam(
     texts = ["a dog barks", "rain", "a bell rings twice and then stops"]
     settings = {"seeds": _SEEDS, "candidates": 3, "max_new_tokens": 16}
     whole = pipeline.embed_audio(windows), pipeline.embed_texts(texts), pipeline.write(embeddings, **settings)
-    monkeypatch.setattr(pipeline_module, "_WINDOWS_A_PASS", {"cpu": 2})
-    monkeypatch.setattr(pipeline_module, "_TEXTS_A_PASS", 2)
-    monkeypatch.setattr(pipeline_module, "_ROWS_A_PASS", 2)
+    bridged = pipeline.bridge(embeddings, _SEEDS)
+    monkeypatch.setattr(pipeline, "_budgets", Budgets(windows=2, texts=2, embeddings=2, captions=2))
+    np.testing.assert_allclose(pipeline.bridge(embeddings, _SEEDS), bridged, atol=1e-4)
     np.testing.assert_allclose(pipeline.embed_audio(windows), whole[0], atol=1e-4)
     np.testing.assert_allclose(pipeline.embed_texts(texts), whole[1], atol=1e-4)
     _assert_same(pipeline.write(embeddings, **settings), whole[2])
@@ -179,7 +166,6 @@ def test_a_clip_is_the_normalised_mean_of_its_windows() -> None:
 def test_tokens_of_a_caption_are_counted(pipeline: Pipeline, embeddings: _Rows) -> None:
     rows = pipeline.write(embeddings, seeds=range(len(embeddings)), candidates=2, max_new_tokens=6)
     assert all(1 <= caption.tokens <= 6 for row in rows for caption in row)
-    assert pipeline.max_windows == 8
     assert not pipeline.concurrent
     assert pipeline.memory == {}
 
@@ -190,14 +176,15 @@ def test_a_lack_of_memory_has_a_name(
     def fail(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("too much")
 
-    fails = (("_clap", "embed_audio"), ("_clap", "embed_texts"), ("_bridge", "forward"), ("_decoder", "generate"))
+    fails = (("clap", "embed_audio"), ("clap", "embed_texts"), ("bridge", "forward"), ("decoder", "generate"))
     for part, method in fails:
-        monkeypatch.setattr(getattr(pipeline, part), method, fail)
+        monkeypatch.setattr(getattr(pipeline._networks, part), method, fail)
     calls = [
         lambda: pipeline.embed_audio(windows),
         lambda: pipeline.bridge(embeddings, range(len(embeddings))),
         lambda: pipeline.embed_texts(["a"]),
         lambda: pipeline.write(embeddings, seeds=range(len(embeddings)), candidates=1, max_new_tokens=3),
+        pipeline.plan,
     ]
     for call in calls:
         with pytest.raises(DeviceMemoryError):
@@ -213,7 +200,8 @@ def test_a_file_gets_a_caption(pipeline: Pipeline, tone_wav: bytes) -> None:
 
 def test_it_warms_up_all_of_itself(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[str] = []
-    for network in (pipeline._clap, pipeline._bridge, pipeline._decoder.language_model):
+    networks = pipeline._networks
+    for network in (networks.clap, networks.bridge, networks.decoder.language_model):
         network.register_forward_pre_hook(lambda module, _: used.append(type(module).__name__))
     embed_audio, embed_texts = ClapEncoder.embed_audio, ClapEncoder.embed_texts
     monkeypatch.setattr(ClapEncoder, "embed_audio", lambda *a: used.append("audio") or embed_audio(*a))
@@ -240,35 +228,11 @@ def test_a_damaged_artifact_is_refused(tiny_artifact: Path, tmp_path: Path) -> N
     assert refused.value.path == weights
 
 
-@pytest.mark.parametrize("part", ["bridge", "decoder"])
-def test_parts_of_different_widths_are_refused(
-    tiny_artifact: Path, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loaded = getattr(pipeline_module, f"load_{part}")
-
-    def load_other(directory: Path, device: torch.device) -> object:
-        network = loaded(directory, device)
-        network.config = network.config.model_copy(update={"dim": 8})
-        return network
-
-    monkeypatch.setattr(pipeline_module, f"load_{part}", load_other)
-    with pytest.raises(ArtifactError, match="takes embeddings of width 8, clap/ gives 16") as refused:
-        Pipeline.load(tiny_artifact, "cpu")
-    assert refused.value.path == tiny_artifact / part / "config.json"
-
-
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="cuda:99"):
         Pipeline.load(tmp_path / "nothing", "cuda:99")
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
-def test_a_gpu_agrees_with_the_cpu(tiny_artifact: Path, pipeline: Pipeline, windows: _Rows) -> None:
-    on_gpu = Pipeline.load(tiny_artifact, "cuda")
-    on_gpu.warm_up()
-    np.testing.assert_allclose(on_gpu.embed_audio(windows), pipeline.embed_audio(windows), atol=1e-4)
-    np.testing.assert_allclose(on_gpu.embed_texts(["rain"]), pipeline.embed_texts(["rain"]), atol=1e-4)
+    with pytest.raises(DeviceError, match="precision 'fp8' is not known"):
+        Pipeline.load(tmp_path / "nothing", "cpu", precision="fp8")
 
 
 def test_an_artifact_can_be_signed_again(tiny_artifact: Path, tmp_path: Path) -> None:
