@@ -33,7 +33,7 @@ def fetch_source(name: str, revision: str | None = None, *, weights: bool = True
         SourceError: there is no such folder, and the hub does not give it either; or a folder was asked for by revision.
     """
     folder = Path(name)
-    if folder.is_dir():
+    if _is_folder(folder):
         if revision is not None:
             raise SourceError(f"{name} is a folder, which has no revision {revision!r}")
         return Source(name, None, folder)
@@ -46,3 +46,10 @@ def fetch_source(name: str, revision: str | None = None, *, weights: bool = True
     except Exception as error:
         raise SourceError(f"{name}: neither a folder nor to be had from the hub: {error}") from error
     return Source(name, found.name, found)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # the name is too long for a path, or what leads there may not be read
+        return False

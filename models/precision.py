@@ -7,7 +7,7 @@ import torch
 from models.errors import DeviceError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
@@ -23,9 +23,9 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if device.type == "cuda" and has_bfloat16 else torch.float32
     if name == "bf16" and not has_bfloat16:
         raise DeviceError(f"precision bf16 is not to be had on {torch.cuda.get_device_name(device)}; use fp16 or fp32")
-    return _DTYPES[name]
+    return DTYPES[name]
 
 
 def precision_name(dtype: torch.dtype) -> str:
     """Name a dtype as `resolve_precision` does."""
-    return next(name for name, known in _DTYPES.items() if known == dtype)
+    return next(name for name, known in DTYPES.items() if known == dtype)

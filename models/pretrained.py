@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -19,6 +20,8 @@ transformers_logging.disable_progress_bar()
 
 _JSON_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 _ADAPTER_FILE = "adapter_config.json"
+_WEIGHTS_FILE, _INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
+_PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def read_pretrained(
@@ -47,7 +50,20 @@ def read_pretrained(
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"):
         if report[fault]:
             raise ArtifactError(directory, f"weights do not fit, {fault}: {sorted(map(str, report[fault]))}")
+    if dtype == torch.float16 and (name := overflown(model)):
+        raise ArtifactError(directory, f"{name} is too large for fp16: use bf16 or fp32")
     return model, tokenizer
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether these are finite numbers as they stand; those of 8 bits and less need scales that stand elsewhere."""
+    return tensor.dtype in _PLAIN_DTYPES and bool(torch.isfinite(tensor).all())
+
+
+def overflown(model: nn.Module) -> str | None:
+    """The name of a weight that became infinite in the precision that it was brought to, if any did."""
+    weights = (named for named in model.named_parameters() if named[1].is_floating_point())
+    return next((name for name, weight in weights if not is_finite(weight)), None)
 
 
 def read_json(path: Path) -> Any:
@@ -60,7 +76,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ArtifactError(path, f"is not JSON: {error}") from error
 
 
@@ -73,16 +89,30 @@ def _check_files(directory: Path) -> None:
         raise ArtifactError(directory / _ADAPTER_FILE, "is an adapter's, where a whole model is expected")
     weights = sorted(directory.glob("*.safetensors"))
     if not weights:
-        raise ArtifactError(directory / "model.safetensors", "is missing")
+        raise ArtifactError(directory / _WEIGHTS_FILE, "is missing")
     for path in weights:
         _check_weights(path)
+    _check_index(directory, [path.name for path in weights])
+
+
+def _check_index(directory: Path, checked: list[str]) -> None:
+    """Refuse an index of shards that leads to files elsewhere, or to pickled ones: transformers would follow it."""
+    path = directory / _INDEX_FILE
+    if _WEIGHTS_FILE in checked or not path.exists():
+        return
+    content = read_json(path)
+    shards = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(shards, dict) or not all(name in checked for name in shards.values()):
+        raise ArtifactError(path, "names other files than the safetensors beside it")
 
 
 def _check_weights(path: Path) -> None:
     try:
         with safe_open(path, framework="pt") as tensors:
             for name in tensors.offset_keys():
-                if not bool(torch.isfinite(tensors.get_tensor(name)).all()):
-                    raise ArtifactError(path, f"{name} holds NaN or infinity")
+                tensor = tensors.get_tensor(name)
+                counts = not (tensor.is_floating_point() or tensor.is_complex())
+                if not counts and not is_finite(tensor):
+                    raise ArtifactError(path, f"{name} holds NaN, infinity, or numbers of 8 bits or less")
     except (OSError, SafetensorError) as error:
         raise ArtifactError(path, f"not a readable safetensors file: {error}") from error

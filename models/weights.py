@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from models.errors import ArtifactError
+from models.pretrained import is_finite
 
 
 def write_weights(module: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -45,5 +46,5 @@ def _check(name: str, tensor: Tensor, expected: Tensor, path: Path) -> None:
         raise ArtifactError(path, f"{name} has shape {tuple(tensor.shape)}, expected {tuple(expected.shape)}")
     if not tensor.is_floating_point():
         raise ArtifactError(path, f"{name} is {tensor.dtype}, expected floating point")
-    if not bool(torch.isfinite(tensor).all()):
-        raise ArtifactError(path, f"{name} holds NaN or infinity")
+    if not is_finite(tensor):
+        raise ArtifactError(path, f"{name} holds NaN, infinity, or numbers of 8 bits or less")

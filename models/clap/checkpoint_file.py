@@ -79,5 +79,13 @@ def _weights(content: Any, path: Path) -> dict[str, Tensor]:
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(tensor, Tensor) for tensor in state.values()):
         raise SourceError(f"{path} holds no weights, neither bare nor under 'state_dict'")
+    if odd := [str(name) for name, tensor in state.items() if not _is_plain(tensor)]:
+        raise SourceError(f"{path}: {odd[0]} is no plain table of numbers")
     # DistributedDataParallel puts its own name before those of the model.
     return {str(name).removeprefix("module."): tensor for name, tensor in state.items()}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Not sparse, quantised, nested, or a mere shape: a pickle can hold all of these."""
+    is_table = tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_quantized
+    return is_table and not tensor.is_meta

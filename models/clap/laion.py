@@ -102,7 +102,11 @@ def laion_clap_model(config: ClapConfig) -> Any:
     if missing := [package for package in needed if find_spec(package) is None]:
         raise NotCheckedError(f"{' and '.join(missing)} not installed")
     with _offline(text_config):
-        return import_module("laion_clap").CLAP_Module(enable_fusion=is_fused, device="cpu", amodel=name).eval()
+        try:
+            package = import_module("laion_clap")
+        except ImportError as error:
+            raise NotCheckedError(f"it cannot be imported: {error}") from error
+        return package.CLAP_Module(enable_fusion=is_fused, device="cpu", amodel=name).eval()
 
 
 @contextmanager

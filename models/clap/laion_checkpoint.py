@@ -67,7 +67,7 @@ def transformers_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         new_name = name
         for pattern, replacement in _RENAMED:
             new_name = pattern.sub(replacement, new_name)
-        if ".attention.self.qkv." in new_name and tensor.ndim:
+        if ".attention.self.qkv." in new_name and tensor.ndim and len(tensor) % 3 == 0:
             for part, piece in zip(("query", "key", "value"), tensor.chunk(3), strict=True):
                 renamed[new_name.replace("qkv", part)] = piece
         else:
@@ -82,7 +82,7 @@ def _check_towers(state: Mapping[str, Tensor]) -> None:
         _refuse("its audio tower is PANN; HTSAT is known only")
     # BERT's tensors have RoBERTa's names, but it tells two kinds of token apart.
     token_types = state.get(_TEXT + "embeddings.token_type_embeddings.weight")
-    if token_types is None or len(token_types) != 1:
+    if token_types is None or token_types.shape[:1] != (1,):
         _refuse("its text tower is not RoBERTa, which is known only")
 
 
@@ -138,7 +138,7 @@ def _shape(state: Mapping[str, Tensor], name: str, dims: int | None = None) -> t
     tensor = state.get(name)
     if tensor is None:
         _refuse(f"it lacks {name}")
-    if not tensor.ndim or (dims is not None and tensor.ndim != dims):
+    if not tensor.ndim or not tensor.numel() or (dims is not None and tensor.ndim != dims):
         _refuse(f"{name} has shape {tuple(tensor.shape)}")
     return tensor.shape
 

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
 from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from models.errors import ArtifactError, validation_faults
-from models.pretrained import read_json
+from models.pretrained import is_finite, read_json
 
 _CONFIG_FILE = "adapter_config.json"
 _WEIGHTS_FILE = "adapter_model.safetensors"
@@ -62,14 +61,19 @@ def add_lora(model: PreTrainedModel, settings: LoraSettings) -> None:
     """Freeze a language model and put an adapter into it that changes nothing yet; its weights are float32 and learn.
 
     Raises:
-        ValueError: the model has no linear layer of one of the target names.
+        ValueError: the model has no linear layer of one of the target names, or one that is its table of tokens, too.
     """
-    names = [name for name, module in model.named_modules() if not list(module.children())]
-    hit = {target: [name for name in names if f".{name}".endswith(f".{target}")] for target in settings.targets}
+    linear = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear | Conv1D)}
+    hit = {target: [name for name in linear if f".{name}".endswith(f".{target}")] for target in settings.targets}
     if missing := [target for target, found in hit.items() if not found]:
-        raise ValueError(f"the language model has no layer named {', '.join(missing)}")
+        raise ValueError(f"the language model has no linear layer named {', '.join(missing)}")
+    layers = {name: linear[name] for found in hit.values() for name in found}
+    table: Any = model.get_input_embeddings()
+    if tied := [name for name, layer in layers.items() if layer.weight is table.weight]:
+        # Merged, what was learned for the one would change the other, too.
+        raise ValueError(f"{', '.join(tied)} shares its weights with the embeddings of the tokens, and cannot be a target")
     config = settings.to_peft()
-    config.fan_in_fan_out = any(isinstance(model.get_submodule(name), Conv1D) for found in hit.values() for name in found)
+    config.fan_in_fan_out = any(isinstance(layer, Conv1D) for layer in layers.values())
     model.requires_grad_(False)
     inject_adapter_in_model(config, model)
     for parameter in model.parameters():
@@ -97,7 +101,7 @@ def apply_adapter(model: PreTrainedModel, adapter: Adapter) -> None:
     """Add a trained adapter to the weights of the language model that it was trained for.
 
     Raises:
-        ValueError: it does not fit the model.
+        ValueError: it does not fit the model, or makes weights that are not finite.
     """
     add_lora(model, adapter.settings)
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
@@ -111,10 +115,14 @@ def apply_adapter(model: PreTrainedModel, adapter: Adapter) -> None:
 
 
 def merge_adapter(model: PreTrainedModel) -> None:
-    """Add the adapter that the model holds to its weights, and leave the model without it, as it was built."""
+    """Add the adapter that the model holds to its weights, and leave the model without it, as it was built.
+
+    Raises:
+        ValueError: a sum is not finite.
+    """
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)]
     for name, layer in layers:
-        layer.merge()
+        layer.merge(safe_merge=True)
         model.set_submodule(name, layer.get_base_layer())
     if layers:
         del model.peft_config
@@ -142,8 +150,11 @@ def read_adapter(directory: Path) -> Adapter:
     except (OSError, SafetensorError) as error:
         raise ArtifactError(path, f"not a readable safetensors file: {error}") from error
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not bool(torch.isfinite(tensor).all()):
+        if not is_finite(tensor):
             raise ArtifactError(path, f"{name} holds something else than finite numbers")
+        if settings.rank not in tensor.shape:
+            # Before so large a one is made.
+            raise ArtifactError(path, f"{name} has shape {tuple(tensor.shape)}, which is not of rank {settings.rank}")
     return Adapter(settings, {name.removeprefix(_PEFT_PREFIX): tensor for name, tensor in tensors.items()})
 
 

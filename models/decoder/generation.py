@@ -44,12 +44,15 @@ class TokenRules:
         """Read the rules off a tokenizer.
 
         Raises:
-            ValueError: the tokenizer has no EOS token, so that no caption would end.
+            ValueError: the tokenizer has no EOS token, or one that the model does not know, so that no caption would end.
         """
-        eos = tokenizer.eos_token_id
+        eos, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
         if eos is None:
             raise ValueError("the tokenizer has no EOS token")
-        pad = eos if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        if eos >= num_logits:
+            raise ValueError(f"the tokenizer's EOS token is number {eos}, the language model has {num_logits}")
+        # Padding is never looked at, but is embedded; a tokenizer may have been given a token for it that the model lacks.
+        pad = eos if pad is None or pad >= num_logits else pad
         special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
         never = (special | set(tokenizer.all_special_ids) | set(range(len(tokenizer), num_logits))) - {eos}
         texts = tokenizer.batch_decode([[token] for token in range(min(len(tokenizer), num_logits))])

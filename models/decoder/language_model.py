@@ -28,7 +28,8 @@ class AnyLanguageModel:
         """Load a model as transformers' classes do; no code from the directory is run."""
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        return kind.from_pretrained(directory, config=config, **options)
+        # Where this is not said, transformers asks whoever sits at the terminal.
+        return kind.from_pretrained(directory, config=config, trust_remote_code=False, **options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,14 +77,14 @@ def read_reference(directory: Path) -> LanguageModelReference:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    # A hub's snapshot holds links to its cache, which count as the files that they lead to.
-    paths = sorted(path for path in folder.iterdir() if path.suffix in LANGUAGE_MODEL_SUFFIXES and path.is_file())
-    return {path.name: _sha256(path) for path in paths}
+    try:
+        # A hub's snapshot holds links to its cache, which count as the files that they lead to.
+        paths = sorted(path for path in folder.iterdir() if path.suffix in LANGUAGE_MODEL_SUFFIXES and path.is_file())
+        return {path.name: _sha256(path) for path in paths}
+    except OSError as error:
+        raise SourceError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,7 +18,7 @@ from models.decoder.captioner import CaptionDecoder, DecoderConfig
 from models.decoder.language_model import AnyLanguageModel
 from models.decoder.reference import REFERENCE_FILE, read_reference, write_reference
 from models.errors import ArtifactError, SourceError
-from models.pretrained import read_pretrained
+from models.pretrained import overflown, read_pretrained
 from models.weights import read_weights, write_weights
 
 _PROJECTOR_FILE = "projector.safetensors"
@@ -33,12 +33,18 @@ def save_decoder(
 
     A language model that was made of a released one is written as a reference to it and the adapter, or with `merge` as a
     whole model that needs neither.
+
+    Raises:
+        ArtifactError: a weight of the language model is too large for `dtype`.
     """
     write_config(decoder.config, directory)
     write_weights(decoder.projector, directory / _PROJECTOR_FILE, dtype)
     folder = directory / _LANGUAGE_MODEL_DIRECTORY
     if decoder.reference is None or merge:
-        _whole_copy(decoder.language_model, dtype).save_pretrained(folder)
+        model = _whole_copy(decoder.language_model, dtype)
+        if dtype == torch.float16 and (name := overflown(model)):
+            raise ArtifactError(folder, f"{name} is too large for float16: write float32")
+        model.save_pretrained(folder)
         decoder.tokenizer.save_pretrained(folder)
         return
     write_reference(decoder.reference, folder)
@@ -54,7 +60,7 @@ def load_decoder(directory: Path, device: torch.device | str = "cpu", dtype: tor
 
     Raises:
         ArtifactError: a file is missing, damaged, or not what the others need; or the released language model that it refers
-            to cannot be had, or is not the one that it was trained on.
+            to cannot be had, or is not the one that it was trained on, or computes no finite numbers in fp16.
     """
     config = read_config(directory, DecoderConfig.model_validate_json)
     folder = directory / _LANGUAGE_MODEL_DIRECTORY
@@ -69,7 +75,7 @@ def load_decoder(directory: Path, device: torch.device | str = "cpu", dtype: tor
         adapter = read_adapter(folder / _ADAPTER_DIRECTORY)
         try:
             apply_adapter(model, adapter)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ArtifactError(folder / _ADAPTER_DIRECTORY, str(error)) from error
     try:
         decoder = CaptionDecoder(config, model, tokenizer)
@@ -77,7 +83,10 @@ def load_decoder(directory: Path, device: torch.device | str = "cpu", dtype: tor
         raise ArtifactError(folder, str(error)) from error
     decoder.reference, decoder.merged_adapter = reference, adapter
     read_weights(decoder.projector, directory / _PROJECTOR_FILE)
-    return decoder.to(device).eval().requires_grad_(False)
+    decoder.to(device).eval().requires_grad_(False)
+    if dtype == torch.float16 and not bool(decoder.loss(torch.zeros(1, config.dim, device=device), ["a"]).isfinite()):
+        raise ArtifactError(folder, "overflows in fp16, as models that were trained in bf16 can: use bf16 or fp32")
+    return decoder
 
 
 def _whole_copy(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:

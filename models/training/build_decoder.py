@@ -13,10 +13,9 @@ from models.decoder.small import build_small_language_model
 from models.decoder.tokenizer import train_tokenizer
 from models.errors import ArtifactError, RecipeError, SourceError
 from models.hub import fetch_source
+from models.precision import DTYPES
 from models.pretrained import read_pretrained
 from models.training.decoder_recipe import DecoderRecipe, PretrainedLanguageModelRecipe, SmallLanguageModelRecipe
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def build_decoder(recipe: DecoderRecipe, dim: int, captions: Iterable[str]) -> CaptionDecoder:
@@ -41,7 +40,7 @@ def build_decoder(recipe: DecoderRecipe, dim: int, captions: Iterable[str]) -> C
 def _build_pretrained(recipe: DecoderRecipe, settings: PretrainedLanguageModelRecipe, dim: int) -> CaptionDecoder:
     source = fetch_source(settings.source, settings.revision)
     # Weights that learn are float32, or small steps would be lost; those that stay need no more than is computed with.
-    dtype = torch.float32 if settings.tuning == "full" else _DTYPES[recipe.loop.precision]
+    dtype = torch.float32 if settings.tuning == "full" else DTYPES[recipe.loop.precision]
     try:
         model, tokenizer = read_pretrained(source.folder, AnyLanguageModel, dtype)
     except ArtifactError as error:

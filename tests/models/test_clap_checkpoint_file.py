@@ -91,6 +91,13 @@ def test_a_file_without_weights_is_refused(tmp_path: Path, content: Any) -> None
         read_checkpoint(tmp_path / "checkpoint.pt")
 
 
+@pytest.mark.parametrize("tensor", [torch.zeros(3).to_sparse(), torch.zeros(3, device="meta")])
+def test_a_tensor_that_is_no_table_of_numbers_is_refused(tmp_path: Path, tensor: torch.Tensor) -> None:
+    torch.save(_STATE | {"odd": tensor}, tmp_path / "checkpoint.pt")
+    with pytest.raises(SourceError, match="odd is no plain table"):
+        read_checkpoint(tmp_path / "checkpoint.pt")
+
+
 @pytest.mark.parametrize("keep", [0, 20, -30])
 @pytest.mark.parametrize("trusted", [False, True])
 def test_a_truncated_file_is_refused(tmp_path: Path, keep: int, trusted: bool) -> None:

@@ -5,6 +5,7 @@ The checkpoints are laion-clap's own models with random weights, spread so that 
 
 import importlib.util
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,13 @@ def test_sizes_that_laion_clap_has_not_are_not_checked() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("laion_clap") is not None, reason="laion-clap is installed")
 def test_without_laion_clap_nothing_is_checked() -> None:
     with pytest.raises(NotCheckedError, match=r"laion_clap .*not installed"):
+        laion_clap_model(_config("HTSAT-tiny", fused=False))
+
+
+def test_a_laion_clap_that_cannot_be_imported_checks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.clap.laion.find_spec", lambda _: True)
+    monkeypatch.setitem(sys.modules, "laion_clap", None)
+    with pytest.raises(NotCheckedError, match="it cannot be imported"):
         laion_clap_model(_config("HTSAT-tiny", fused=False))
 
 

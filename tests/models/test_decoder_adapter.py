@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from models.decoder.adapter import (
+    Adapter,
     LoraSettings,
     adapter_of,
     add_lora,
@@ -113,10 +114,17 @@ def test_the_same_adapter_gives_the_same_files(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a" / "adapter_config.json").read_text())["target_modules"] == ["q_proj", "v_proj"]
 
 
-@pytest.mark.parametrize("targets", [("q_proj", "c_attn"), ("proj",), ("layers",)])
+@pytest.mark.parametrize("targets", [("q_proj", "c_attn"), ("proj",), ("layers",), ("embed_tokens",)])
 def test_a_layer_that_is_not_there_is_named(targets: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=f"no layer named {targets[-1]}"):
+    with pytest.raises(ValueError, match=f"no linear layer named {targets[-1]}"):
         add_lora(_model(), LoraSettings(targets=targets))
+
+
+def test_a_layer_that_shares_its_weights_with_the_embeddings_is_no_target() -> None:
+    tied, untied = _model("bart"), _model("llama")
+    with pytest.raises(ValueError, match="lm_head shares its weights"):
+        add_lora(tied, LoraSettings(targets=("q_proj", "lm_head")))
+    add_lora(untied, LoraSettings(targets=("q_proj", "lm_head")))
 
 
 @pytest.fixture
@@ -160,12 +168,30 @@ def test_a_missing_or_damaged_file_is_named(stored: Path, name: str, damage: Cal
     assert refused.value.path == stored / name
 
 
-def test_numbers_that_are_none_are_refused(stored: Path) -> None:
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (lambda tensor: tensor.fill_(torch.nan), "finite"),
+        (lambda tensor: tensor.to(torch.float8_e4m3fn), "finite"),
+        (lambda tensor: torch.zeros(3, 3), r"shape \(3, 3\), which is not of rank 2"),
+    ],
+)
+def test_tensors_that_are_none_of_an_adapters_are_refused(
+    stored: Path, edit: Callable[[Tensor], Tensor], reason: str
+) -> None:
     tensors = load_file(stored / "adapter_model.safetensors")
-    next(iter(tensors.values()))[0, 0] = torch.nan
-    save_file(tensors, stored / "adapter_model.safetensors")
-    with pytest.raises(ArtifactError, match="finite"):
+    name, tensor = next(iter(tensors.items()))
+    save_file(tensors | {name: edit(tensor)}, stored / "adapter_model.safetensors")
+    with pytest.raises(ArtifactError, match=reason):
         read_adapter(stored)
+
+
+def test_an_adapter_that_makes_infinite_weights_is_refused() -> None:
+    adapter = adapter_of(_trained())
+    assert adapter is not None
+    huge = adapter.settings.model_copy(update={"alpha": 10**60})
+    with pytest.raises(ValueError, match="broken"):
+        apply_adapter(_model(), Adapter(huge, adapter.tensors))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +199,7 @@ def test_numbers_that_are_none_are_refused(stored: Path) -> None:
     [
         (lambda t: t.pop(next(iter(t))), "not those of this language model"),
         (lambda t: t.update(more=torch.zeros(1)), "more"),
-        (lambda t: t.update({next(iter(t)): torch.zeros(3, 3)}), "shape"),
+        (lambda t: t.update({next(iter(t)): torch.zeros(2, 3)}), "shape"),
     ],
 )
 def test_an_adapter_of_another_model_is_refused(

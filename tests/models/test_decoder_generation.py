@@ -51,6 +51,18 @@ def _until_eos(row: list[int], rules: TokenRules) -> list[int]:
     return row[: row.index(rules.eos)] if rules.eos in row else row
 
 
+def test_padding_that_the_model_lacks_is_not_used_and_an_end_that_it_lacks_is_refused() -> None:
+    tokenizer = train_tokenizer(["a dog barks"], 270)
+    known = len(tokenizer)
+    tokenizer.add_special_tokens({"pad_token": "<padding>"})
+    assert tokenizer.pad_token_id == known
+    assert TokenRules.of(tokenizer, known).pad == tokenizer.eos_token_id
+    assert TokenRules.of(tokenizer, known + 1).pad == known
+    tokenizer.add_special_tokens({"eos_token": "<end>"})
+    with pytest.raises(ValueError, match=f"EOS token is number {known + 1}, the language model has {known}"):
+        TokenRules.of(tokenizer, known)
+
+
 def test_rules_know_special_blank_and_incomplete_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
     rules = TokenRules.of(tokenizer, len(tokenizer) + 2)
     space, incomplete = tokenizer.convert_tokens_to_ids("Ġ"), tokenizer.convert_tokens_to_ids("Ã")

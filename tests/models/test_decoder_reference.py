@@ -77,6 +77,11 @@ def test_a_model_that_moved_is_refused(released: Path) -> None:
         reference.folder()
 
 
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="gone cannot be read: No such file"):
+        LanguageModelReference.of(Source("gone", None, tmp_path / "gone"), adapted=False)
+
+
 def test_a_model_of_the_hub_is_asked_for_by_its_commit(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

@@ -147,7 +147,11 @@ def test_wrong_tensors_of_the_language_model_are_refused(
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (lambda t: t["mlp.0.weight"][0].fill_(torch.inf), "mlp.0.weight holds NaN or infinity"),
+        (lambda t: t["mlp.0.weight"][0].fill_(torch.inf), "mlp.0.weight holds NaN"),
+        (
+            lambda t: t.update(embedding_mean=torch.zeros(8).to(torch.float8_e4m3fn)),
+            "embedding_mean holds NaN, infinity, or",
+        ),
         (lambda t: t.pop("embedding_mean"), "lacks embedding_mean"),
         (lambda t: t.update(more=torch.zeros(1)), "unknown more"),
         (lambda t: t.update(embedding_mean=torch.zeros(9)), "shape"),

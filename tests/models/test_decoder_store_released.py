@@ -120,6 +120,24 @@ def test_weights_are_of_the_precision_asked_for_and_logits_are_not(
     assert all(row[0] for row in _captions(coarse))
 
 
+def test_a_model_that_overflows_in_fp16_is_refused_in_fp16_alone(released: dict[str, Path], tmp_path: Path) -> None:
+    decoder = _decoder(released["llama"], "full")
+    # Its weights fit into half precision; what they compute does not.
+    decoder.language_model.get_submodule("model.layers.0.mlp.down_proj").weight.data.fill_(6e4)
+    save_decoder(decoder, tmp_path / "a", torch.float16)
+    assert load_decoder(tmp_path / "a", dtype=torch.bfloat16)
+    with pytest.raises(ArtifactError, match="overflows in fp16"):
+        load_decoder(tmp_path / "a", dtype=torch.float16)
+
+
+def test_weights_that_do_not_fit_into_half_precision_are_not_written(released: dict[str, Path], tmp_path: Path) -> None:
+    decoder = _decoder(released["llama"], "full")
+    decoder.language_model.get_input_embeddings().weight.data[0, 0] = 1e5
+    save_decoder(decoder, tmp_path / "a")
+    with pytest.raises(ArtifactError, match=r"embed_tokens\.weight is too large for float16: write float32"):
+        save_decoder(load_decoder(tmp_path / "a"), tmp_path / "b", torch.float16, merge=True)
+
+
 def test_another_released_model_is_refused(released: dict[str, Path], tmp_path: Path) -> None:
     save_decoder(_decoder(released["llama"], "lora"), tmp_path / "a")
     write_released(released["llama"], seed=1)
@@ -140,6 +158,16 @@ def test_a_lost_adapter_is_missed(released: dict[str, Path], tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "a" / "language_model" / "adapter")
     with pytest.raises(ArtifactError, match=r"adapter_config\.json"):
         load_decoder(tmp_path / "a")
+
+
+@pytest.mark.parametrize("alpha", [10**60, 10**400])
+def test_an_adapter_of_boundless_scale_is_refused(released: dict[str, Path], tmp_path: Path, alpha: int) -> None:
+    save_decoder(_decoder(released["llama"], "lora"), tmp_path / "a")
+    path = tmp_path / "a" / "language_model" / "adapter" / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": alpha}))
+    with pytest.raises(ArtifactError) as refused:
+        load_decoder(tmp_path / "a")
+    assert refused.value.path == path.parent
 
 
 def test_an_adapter_of_another_model_is_refused(released: dict[str, Path], tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_hub_id_is_downloaded_without_pickles_and_known_by_its_commit(
     assert "*.json" in asked["allow_patterns"]
 
 
-@pytest.mark.parametrize("name", ["nobody/has-this-model-here", "not a name"])
+@pytest.mark.parametrize("name", ["nobody/has-this-model-here", "not a name", "a" * 5_000])
 def test_what_the_hub_does_not_give_is_an_error_that_names_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(SourceError, match=name):

@@ -96,7 +96,7 @@ def test_the_seed_says_how_it_begins(released: dict[str, Path], settings: dict[s
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"lora": {"targets": ["c_attn"]}}, "no layer named c_attn"),
+        ({"lora": {"targets": ["c_attn"]}}, "no linear layer named c_attn"),
         ({"prompt": "a dog barks " * 60 + "{audio}"}, "take all positions"),
     ],
 )
