@@ -13,18 +13,15 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import Tensor
 
 from models.clap.encoder import ClapEncoder
 from models.errors import TrainingError
-from models.training.bridge_recipe import BridgeRecipe
-from models.training.embed import EmbedRecipe, embed
 from models.training.recipe import read_recipe
-from models.training.train_bridge import train_bridge
 from models.training.train_decoder import train_decoder
-from tests.models.training_work import log_lines, write_clap, write_corpus
+from tests.models.decoder_work import write_decoder_work
+from tests.models.training_work import log_lines
 
 _ROOT = Path(__file__).parents[1]
 _TOLERANCE = 1e-5
@@ -74,11 +71,7 @@ sys.exit(main(words))
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory, tiny_clap: ClapEncoder) -> Path:
     """All that train-decoder reads, with the recipe beside it."""
-    directory = tmp_path_factory.mktemp("work")
-    write_corpus(directory)
-    write_clap(directory, tiny_clap)
-    embed(EmbedRecipe(), directory, "cpu", resume=False)
-    train_bridge(TypeAdapter(BridgeRecipe).validate_python({"kind": "mean-shift"}), directory, "cpu", resume=False)
+    directory = write_decoder_work(tmp_path_factory.mktemp("work"), tiny_clap)
     shutil.copy(_ROOT / "recipes" / "tiny.toml", directory)
     (directory / "recipe.toml").write_text(_RECIPE, encoding="utf-8")
     return directory

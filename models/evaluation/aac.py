@@ -6,9 +6,11 @@
 SPICE needs Java 8 to 13 besides. `aac_program` is what runs there; it downloads nothing.
 """
 
+import contextlib
 import json
 import math
 import os
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,14 +38,7 @@ def score_aac(sets: Sequence[CaptionSet]) -> AacScores:
         return _nothing(f"it needs aac-metrics in a Python of its own, and {PYTHON_VARIABLE} names none")
     question = json.dumps({"metrics": METRICS, "sets": [one._asdict() for one in sets]})
     try:
-        answer = subprocess.run(
-            [python, Path(__file__).with_name("aac_program.py")],
-            input=question,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_LIMIT_S,
-            env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"},
-        )
+        answer = _ask(python, question)
     except OSError as error:
         return _nothing(f"the Python that {PYTHON_VARIABLE} names cannot be run ({error.strerror})")
     except subprocess.TimeoutExpired:
@@ -52,6 +47,26 @@ def score_aac(sets: Sequence[CaptionSet]) -> AacScores:
         last = (answer.stderr.strip().splitlines() or ["no word"])[-1]
         return _nothing(f"aac-metrics cannot be used: {last}")
     return _read(answer.stdout, len(sets))
+
+
+def _ask(python: str, question: str) -> subprocess.CompletedProcess[str]:
+    """Run the program; whatever ends it, the Java that SPICE has started ends with it."""
+    with subprocess.Popen(
+        [python, Path(__file__).with_name("aac_program.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"},
+        start_new_session=True,
+    ) as program:
+        try:
+            output, complaints = program.communicate(question, timeout=_LIMIT_S)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(program.args, program.returncode, output, complaints)
 
 
 def _nothing(reason: str) -> AacScores:

@@ -6,7 +6,7 @@ the rest from the pipeline.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,12 @@ from models.audio import cut_windows, decode_audio
 from models.clap.encoder import ClapEncoder
 from models.errors import AudioError, TrainingError
 from models.evaluation.settings import EvaluateRecipe, Split
-from models.pipeline import Pipeline, ScoredCaption, pool_windows
+from models.pipeline import Pipeline, ScoredCaption
+from models.training.embed_clips import Windows, embed_by_windows
 from models.training.scenes import SceneSet
 from models.training.sources import LIMITS
 from models.training.takes import RECORDINGS_FILE
 
-Windows = Float32[np.ndarray, "windows samples"]
 Advance = Callable[[int], None]
 """Told how many clips are done."""
 
@@ -82,41 +82,13 @@ def listen_to_recordings(
     advance: Advance,
 ) -> Clips:
     """Embed single recordings as the service does; the references of a recording are its sound's phrases."""
-    raw = embed_clips(pipeline, map(_windows, recordings), batch_size, advance)
+    raw = embed_by_windows(pipeline.embed_audio, map(_windows, recordings), batch_size, advance)
     return Clips(
         ids=[recording.path.name for recording in recordings],
         truths=[(recording.sound,) for recording in recordings],
         references=[tuple(phrases.get(item.sound, ())) or (item.sound.replace("_", " "),) for item in recordings],
         raw=np.stack(raw),
     )
-
-
-def embed_clips(
-    pipeline: Pipeline, clips: Iterable[Windows], batch_size: int, advance: Advance
-) -> list[Float32[np.ndarray, " dim"]]:
-    """Embed clips by their windows as the service does; short ones together, so that they fill a batch."""
-    raw: list[Float32[np.ndarray, " dim"]] = []
-    for group in _groups(clips, batch_size):
-        windows = np.concatenate(group)
-        embedded = np.concatenate(
-            [pipeline.embed_audio(windows[start : start + batch_size]) for start in range(0, len(windows), batch_size)]
-        )
-        ends = np.cumsum([len(part) for part in group])
-        raw.extend(pool_windows(part) for part in np.split(embedded, ends[:-1]))
-        advance(len(group))
-    return raw
-
-
-def _groups(clips: Iterable[Windows], batch_size: int) -> Iterator[list[Windows]]:
-    """Clips in groups that fill a batch or more."""
-    group: list[Windows] = []
-    for windows in clips:
-        group.append(windows)
-        if sum(map(len, group)) >= batch_size:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _windows(recording: RecordingFile) -> Windows:

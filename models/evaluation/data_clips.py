@@ -10,14 +10,14 @@ import numpy as np
 
 from models.errors import TrainingError
 from models.evaluation.both_sides import chosen_rows, gap_both, retrieval_both, score_both
-from models.evaluation.clips import Advance, Captioned, Clips, Windows, embed_clips
+from models.evaluation.clips import Advance, Captioned, Clips
 from models.evaluation.data_report import ClipSample, DataReport
 from models.evaluation.settings import EvaluateRecipe, Split
 from models.evaluation.texts import TextEmbedder
 from models.pipeline import Pipeline
 from models.training.data_recipe import DataRecipe
 from models.training.datasets import BadClip, Clip, check_bad_share, check_unchanged, count_bad, read_listed
-from models.training.embed_clips import decode_clips
+from models.training.embed_clips import Windows, decode_clips, embed_by_windows
 
 _MIN_CLIPS = 4
 """The fewest that a modality gap can be measured of."""
@@ -53,9 +53,10 @@ def listen_to_data(
                 heard.append(clip)
                 yield windows
 
-    raw = embed_clips(pipeline, decoded(), batch_size, advance)
+    raw = embed_by_windows(pipeline.embed_audio, decoded(), batch_size, advance)
     if len(heard) < _MIN_CLIPS:
-        raise TrainingError(f"{len(heard)} of {len(listed)} clips can be decoded; an evaluation needs {_MIN_CLIPS}")
+        first = "".join(f" ({one.id}: {one.reason})" for one in bad[:1])
+        raise TrainingError(f"{len(heard)} of {len(listed)} clips can be decoded; an evaluation needs {_MIN_CLIPS}{first}")
     return Clips([clip.id for clip in heard], [()] * len(heard), [clip.captions for clip in heard], np.stack(raw)), bad
 
 

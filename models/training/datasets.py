@@ -115,7 +115,7 @@ def check_bad_share(what: str, bad: Sequence[BadClip], earlier: int, total: int,
     """
     count = len(bad) + earlier
     if count > max_share * total:
-        named = "; ".join(f"{one.id}: {one.reason}" for one in bad[:_NAMED_BAD])
+        named = "; ".join(f"{one.id}: {one.reason}" for one in bad[:_NAMED_BAD]) or f"{BAD_FILE} of corpus/ names them"
         raise RecipeError(f"{what}: {count} of {total} clips cannot be used, and max_bad_share is {max_share:g}: {named}")
 
 

@@ -88,7 +88,7 @@ class EmbeddingSet:
         """
         path = finished(work, "embeddings") / f"{split}.safetensors"
         source = _source(work, split)
-        if _stored_source(path) != source:
+        if not source.items() <= _stored_source(path).items():
             raise TrainingError(f"{path} is not of the encoder and scenes in {work}: run `diffusion-link embed` again")
         tensors = load_file(path)
         said: Sequence[tuple[str, ...]]
@@ -161,14 +161,14 @@ def embed(
     for split in recipe.splits:
         if listed and split == "encoder":
             continue
-        path, source, shards = directory / f"{split}.safetensors", _source(work, split), directory / split
+        path, shards = directory / f"{split}.safetensors", directory / split
+        source = {**_source(work, split), "precision": str(dtype)}
         if not resume:
             shutil.rmtree(shards, ignore_errors=True)
         if not resume or _stored_source(path) != source:
             started_s = time.monotonic()
             if listed:
-                of_shards = {**source, "precision": str(dtype)}
-                tensors, bad = _embed_listed(encoder, work, split, recipe, of_shards, max_bad_share)
+                tensors, bad = _embed_listed(encoder, work, split, recipe, source, max_bad_share)
             else:
                 tensors, bad = _embed_scenes(encoder, SceneSet.load(work / "corpus", split), split, recipe), []
             unfinished = path.with_name(f"{path.name}.new")
@@ -233,11 +233,11 @@ def _source(work: Path, split: Split) -> dict[str, str]:
     return {"encoder": fingerprint(finished(work, "clap/model").iterdir()), "scenes": scenes}
 
 
-def _stored_source(path: Path) -> dict[str, str] | None:
-    """What a finished file of embeddings was made from; nothing for one that is not there or damaged."""
+def _stored_source(path: Path) -> dict[str, str]:
+    """What a finished file of embeddings was made from, and how; nothing for one that is not there or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             source: dict[str, str] = json.loads((file.metadata() or {})[_SOURCE])
             return source
     except (OSError, SafetensorError, KeyError, ValueError):
-        return None
+        return {}

@@ -7,7 +7,7 @@ same bytes. What cannot be decoded is left out, and the shard says why.
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ _HEADER = "shard"
 
 Windows = Float32[np.ndarray, "_windows _samples"]
 Embedded = Float32[np.ndarray, " _dim"]
+EmbedWindows = Callable[[Windows], Float32[np.ndarray, "_windows _dim"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +80,17 @@ class ClipEmbedder:
 
     def _embed_shard(self, clips: Sequence[Clip], first: int) -> tuple[dict[str, Tensor], list[BadClip]]:
         kept: list[int] = []
-        audio: list[Embedded] = []
         bad: list[BadClip] = []
-        waiting: list[Windows] = []
-        for row, decoded in enumerate(decode_clips(clips)):
-            if isinstance(decoded, BadClip):
-                bad.append(decoded)
-                continue
-            kept.append(row)
-            waiting.append(decoded)
-            if sum(map(len, waiting)) >= self.batch_size:
-                audio.extend(self._embed_waiting(waiting))
-                waiting = []
-        if waiting:
-            audio.extend(self._embed_waiting(waiting))
+
+        def decoded() -> Iterator[Windows]:
+            for row, windows in enumerate(decode_clips(clips)):
+                if isinstance(windows, BadClip):
+                    bad.append(windows)
+                else:
+                    kept.append(row)
+                    yield windows
+
+        audio = embed_by_windows(self._embed_windows, decoded(), self.batch_size, lambda count: None)
         captions = [clips[row].captions for row in kept]
         said = [caption for one in captions for caption in one]
         counts = torch.tensor([0, *map(len, captions)])
@@ -104,14 +102,34 @@ class ClipEmbedder:
         }, bad
 
     @torch.inference_mode()
-    def _embed_waiting(self, waiting: Sequence[Windows]) -> list[Embedded]:
-        windows = np.concatenate(waiting)
-        parts = [
-            self.encoder.embed_audio(torch.from_numpy(windows[start : start + self.batch_size])).cpu().numpy()
-            for start in range(0, len(windows), self.batch_size)
-        ]
-        ends = np.cumsum([len(one) for one in waiting])
-        return [pool_windows(one) for one in np.split(np.concatenate(parts), ends[:-1])]
+    def _embed_windows(self, windows: Windows) -> Float32[np.ndarray, "_windows _dim"]:
+        return self.encoder.embed_audio(torch.from_numpy(windows)).cpu().numpy()
+
+
+def embed_by_windows(
+    embed: EmbedWindows, clips: Iterable[Windows], batch_size: int, advance: Callable[[int], object]
+) -> list[Embedded]:
+    """Embed clips by their windows as the service does; short ones together, so that they fill a batch."""
+    embedded: list[Embedded] = []
+    for group in _groups(clips, batch_size):
+        windows = np.concatenate(group)
+        parts = [embed(windows[start : start + batch_size]) for start in range(0, len(windows), batch_size)]
+        ends = np.cumsum([len(one) for one in group])
+        embedded.extend(pool_windows(one) for one in np.split(np.concatenate(parts), ends[:-1]))
+        advance(len(group))
+    return embedded
+
+
+def _groups(clips: Iterable[Windows], batch_size: int) -> Iterator[list[Windows]]:
+    """Clips in groups that fill a batch or more."""
+    group: list[Windows] = []
+    for windows in clips:
+        group.append(windows)
+        if sum(map(len, group)) >= batch_size:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def decode_clips(clips: Sequence[Clip]) -> Iterator[Windows | BadClip]:

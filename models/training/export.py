@@ -89,7 +89,9 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
             manifest = write_manifest(new, **facts, metrics=measured.metrics, created=manifest.created)
         pipeline = Pipeline.load(new, device)
         pipeline.warm_up()
-        card = write_model_card(manifest, pipeline.describe(), sounds, settings.data_notice, measured)
+        source_file = new / "clap" / SOURCE_FILE
+        source = _read_json(source_file) if source_file.is_file() else None
+        card = write_model_card(manifest, pipeline.describe(), sounds, settings.data_notice, measured, source)
         (new / MODEL_CARD_FILE).write_text(card, encoding="utf-8")
     directory = work / "artifact"
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

@@ -205,12 +205,15 @@ class TrainingLoop:
     def _load(self) -> None:
         path = self.directory / _CHECKPOINT
         try:
-            state = torch.load(path, map_location=self.processes.device, weights_only=True)
+            # To the CPU: all goes where it belongs from there, and AdamW's counts of steps, read one by one, stay there.
+            state = torch.load(path, map_location="cpu", weights_only=True)
             load_trained_state(self.module, state["average"])
             load_trained_state(self.module, state["module"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state["scaler"])
-            self.average.tensors = state["average"]
+            # Checkpoints from before there was a choice of precision have none.
+            self.scaler.load_state_dict(state.get("scaler", {}))
+            for name, tensor in self.average.tensors.items():
+                tensor.copy_(state["average"][name])
             self.step = int(state["step"])
         except (RuntimeError, KeyError, ValueError, EOFError, UnpicklingError) as error:
             raise TrainingError(f"{path} is not a checkpoint of this recipe: {error}") from error

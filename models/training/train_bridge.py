@@ -55,8 +55,7 @@ def train_bridge(recipe: BridgeRecipe, work: Path, device: str, *, resume: bool)
     """Train or solve in work/bridge, and leave the bridge in work/bridge/model.
 
     Raises:
-        TrainingError: the embeddings are not there, the run to be resumed is another one, or several processes were
-            launched.
+        TrainingError: the embeddings are not there, or the run to be resumed is another one.
         DeviceError: there is no such device.
     """
     torch_device = resolve_device(device)

@@ -158,8 +158,7 @@ def train_clap(recipe: ClapRecipe, sounds: Sequence[Sound], work: Path, device: 
     """Train in work/clap, and leave the encoder in work/clap/model.
 
     Raises:
-        TrainingError: the corpus is not there, the loss is no finite number, batches are to be divided, or several
-            processes were launched.
+        TrainingError: the corpus is not there, the loss is no finite number, or batches are to be divided.
         DeviceError: there is no such device.
     """
     refuse_division("train-clap", recipe.loop)

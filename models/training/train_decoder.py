@@ -88,7 +88,9 @@ class DecoderTrainer:
         rows = self.texts.draw_captions(scenes, generator)
         text = self.texts.text[rows]
         noise = torch.randn(text.shape, generator=generator).to(self.device)
-        told = self.bridge.noised_text_side(text.to(self.device), noise, self.recipe.noise_variance).cpu()
+        # The loop computes in the precision of the recipe, a bridge in float32 wherever it is used.
+        with torch.autocast(self.device.type, enabled=False):
+            told = self.bridge.noised_text_side(text.to(self.device), noise, self.recipe.noise_variance).cpu()
         return told, [self.texts.captions[row] for row in rows.tolist()]
 
     def batch_loss(self, generator: torch.Generator, step: int, share: Share) -> Mapping[str, Tensor]:

@@ -22,14 +22,16 @@ def trained_state(module: nn.Module) -> dict[str, Tensor]:
 def load_trained_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Put back what `trained_state` gave of a module of the same making.
 
+    Frozen weights may be among it, as in checkpoints from before they were left out, and are passed over.
+
     Raises:
         ValueError: the names are not those that a training changes of this module.
         RuntimeError: a tensor is of another shape.
     """
-    expected = trained_state(module).keys()
-    if state.keys() != expected:
-        raise ValueError(f"other tensors than the module trains: {sorted(state.keys() ^ expected)[:4]}")
-    module.load_state_dict(dict(state), strict=False)
+    expected, known = trained_state(module).keys(), module.state_dict().keys()
+    if wrong := (expected - state.keys()) | (state.keys() - known):
+        raise ValueError(f"other tensors than the module trains: {sorted(wrong)[:4]}")
+    module.load_state_dict({name: state[name] for name in expected}, strict=False)
 
 
 class MovingAverage:

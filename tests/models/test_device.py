@@ -70,6 +70,9 @@ def test_convolutions_keep_all_of_float32(monkeypatch: pytest.MonkeyPatch) -> No
         MemoryError("numpy's"),
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuFFT error: CUFFT_ALLOC_FAILED"),
+        torch.AcceleratorError("CUDA error: out of memory", 2),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, other allocations: 0.00 GB)"),
     ],
 )
 def test_a_lack_of_memory_is_one_error_and_frees_what_failed(error: Exception) -> None:

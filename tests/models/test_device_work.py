@@ -47,6 +47,23 @@ def test_a_row_that_is_sent_is_a_copy(work: DeviceWork) -> None:
     assert sent.tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
+def test_a_cpu_has_no_cache_to_empty(work: DeviceWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: pytest.fail("nothing to do"))
+    work.empty_cache()
+
+
+@pytest.mark.cuda
+def test_what_a_stream_no_longer_needs_is_given_back() -> None:
+    work = DeviceWork(torch.device("cuda", 0))
+    size = 64 * 1024**2
+    before = torch.cuda.memory_reserved(work.device)
+    with work.begun():
+        torch.zeros(size // 4, device=work.device)
+    assert torch.cuda.memory_reserved(work.device) >= before + size
+    work.empty_cache()
+    assert torch.cuda.memory_reserved(work.device) <= before
+
+
 @pytest.mark.cuda
 def test_windows_go_to_a_gpu_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     sent_from: list[tuple[bool, bool]] = []

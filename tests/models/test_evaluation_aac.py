@@ -1,6 +1,8 @@
 """SPICE and FENSE in another Python: the real program runs, around an aac-metrics that is made up."""
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,11 @@ def test_one_metric_that_fails_leaves_the_other(other_python: Path, fault: dict[
     assert "more" not in reasons["fense"]
 
 
+def test_whatever_java_may_print_the_figures_are_read(other_python: Path) -> None:
+    _write(other_python, "SPICE", at_call="import os; os.write(2, bytes([0xE9, 0xFF])); return 1.0")
+    assert score_aac(_SETS).figures["spice"] == [1.0, 1.0]
+
+
 def test_our_own_modules_are_not_taken_for_those_of_others(other_python: Path) -> None:
     # models/evaluation/clips.py lies beside the program.
     (other_python.parents[1] / "clips.py").write_text("VALUE = 5.0\n", encoding="utf-8")
@@ -94,7 +101,15 @@ def test_a_python_without_aac_metrics_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert reasons["spice"] == "aac-metrics cannot be used: ModuleNotFoundError: No module named 'aac_metrics'"
 
 
-def test_one_that_hangs_is_ended(other_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _write(other_python, "SPICE", at_call="import time; time.sleep(60)")
-    monkeypatch.setattr(aac, "_LIMIT_S", 1.0)
-    assert score_aac(_SETS).reasons == dict.fromkeys(METRICS, "aac-metrics took more than 1 s")
+def test_one_that_hangs_is_ended_with_what_it_has_started(
+    other_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = tmp_path / "alive"
+    os.mkfifo(alive)
+    _write(other_python, "SPICE", at_call=f"import subprocess; subprocess.run(['sh', '-c', 'exec sleep 60 > {alive}'])")
+    with ThreadPoolExecutor() as pool:
+        # Ends when the last process has closed its end.
+        end = pool.submit(alive.read_bytes)
+        monkeypatch.setattr(aac, "_LIMIT_S", 3.0)
+        assert score_aac(_SETS).reasons == dict.fromkeys(METRICS, "aac-metrics took more than 3 s")
+        assert end.result(timeout=10) == b""

@@ -57,12 +57,14 @@ def test_what_cannot_be_decoded_is_left_out_and_the_rest_keeps_its_captions(tmp_
 def test_a_split_that_is_almost_all_broken_is_refused(tmp_path: Path) -> None:
     clips = _clips(tmp_path)
     clips[0].audio.write_bytes(b"text")
-    with pytest.raises(TrainingError, match="3 of 4 clips can be decoded"):
+    with pytest.raises(TrainingError, match=r"3 of 4 clips can be decoded.*needs 4 \(low: low\.wav: not a WAV"):
         listen_to_data(FakePipeline(), clips, 2, _nobody)
     for clip in clips:
         clip.audio.write_bytes(b"text")
     with pytest.raises(TrainingError, match="0 of 4 clips can be decoded"):
         listen_to_data(FakePipeline(), clips, 2, _nobody)
+    with pytest.raises(TrainingError, match=r"0 of 0 clips can be decoded; an evaluation needs 4$"):
+        listen_to_data(FakePipeline(), [], 2, _nobody)
 
 
 def test_missing_and_broken_clips_count_together_against_the_bound(tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ import torch
 from models.errors import DeviceError
 from models.precision import precision_name, resolve_precision
 
-_CPU, _GPU = torch.device("cpu"), torch.device("cuda", 0)
+_CPU, _GPU = torch.device("cpu"), torch.device("cuda", 1)
 
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> bool:
     has_bfloat16: bool = request.param
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
+    capabilities = {_GPU: (8, 0) if has_bfloat16 else (7, 5)}
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capabilities[device])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Old Card")
     return has_bfloat16
 

@@ -82,4 +82,6 @@ def test_up_to_the_bound_clips_may_be_bad() -> None:
     check_bad_share("test", bad, 3, 150, 0.1)
     with pytest.raises(RecipeError, match=r"test: 16 of 150 clips .* 0\.1: clip-0: gone; .*clip-9: gone$"):
         check_bad_share("test", bad, 4, 150, 0.1)
+    with pytest.raises(RecipeError, match=r"test: 2 of 9 clips .* 0\.1: bad\.jsonl of corpus/ names them$"):
+        check_bad_share("test", [], 2, 9, 0.1)
     check_bad_share("test", [], 0, 0, 0.0)

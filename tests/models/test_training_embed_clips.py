@@ -127,13 +127,36 @@ def test_shards_of_another_source_or_damaged_are_made_again(
     assert changed == {"00001.safetensors"}
 
 
-def test_a_shard_without_a_usable_clip_is_empty(tmp_path: Path, clips: list[Clip], tiny_clap: ClapEncoder) -> None:
-    for clip in clips[3:6]:
-        clip.audio.write_bytes(b"")
+@pytest.mark.parametrize("shard", [0, 1, 2])
+def test_a_shard_without_a_usable_clip_is_empty(
+    tmp_path: Path, clips: list[Clip], tiny_clap: ClapEncoder, shard: int
+) -> None:
+    broken = list(range(7))[3 * shard : 3 * shard + 3]
+    for row in broken:
+        clips[row].audio.write_bytes(b"")
     tensors, bad = _embedder(tiny_clap).embed(clips, tmp_path / "shards", _SOURCE, _nothing, _nothing)
-    assert tensors["rows"].tolist() == [0, 1, 2, 6]
-    assert tensors["audio"].shape == (4, tiny_clap.dim)
-    assert len(bad) == 3
+    kept = [row for row in range(7) if row not in broken]
+    assert tensors["rows"].tolist() == kept
+    assert tensors["audio"].shape == (len(kept), tiny_clap.dim)
+    assert tensors["offsets"].diff().tolist() == [len(clips[row].captions) for row in kept]
+    said = [caption for row in kept for caption in clips[row].captions]
+    torch.testing.assert_close(tensors["text"], tiny_clap.embed_texts(said))
+    assert [one.id for one in bad] == [clips[row].id for row in broken]
+
+
+def test_a_thread_that_fails_ends_the_run(
+    tmp_path: Path, clips: list[Clip], tiny_clap: ClapEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = threading.active_count()
+
+    def failing(clip: Clip) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(embed_clips, "_windows", failing)
+    with pytest.raises(MemoryError):
+        _embedder(tiny_clap).embed(clips, tmp_path / "shards", _SOURCE, _nothing, _nothing)
+    assert threading.active_count() == before
+    assert list((tmp_path / "shards").iterdir()) == []
 
 
 def test_few_clips_are_decoded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

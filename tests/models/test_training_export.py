@@ -1,11 +1,9 @@
-"""export: the parts that were trained for one another, loadable, described, with figures of these very weights alone."""
+"""export: an artifact that is whole, loadable and described, with figures of these very weights alone."""
 
 import json
 import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from safetensors.torch import load_file
 
 from models.artifact import verify_artifact
 from models.bridge.c3 import C3, C3Config
-from models.bridge.identity import Identity, IdentityConfig
 from models.bridge.statistics import EmbeddingStatistics
 from models.bridge.store import save_bridge
 from models.decoder.store import load_decoder, save_decoder
@@ -23,89 +20,28 @@ from models.pipeline import Pipeline
 from models.training import export as stage
 from models.training.build_decoder import build_decoder
 from models.training.decoder_recipe import DecoderRecipe
-from models.training.export import MEASURED_FILE, ExportRecipe, code_revision, export
-from models.training.folders import begin_stage, fingerprint
+from models.training.export import MEASURED_FILE, code_revision, export
 from tests.conftest import TINY_DIM
-
-_SETTINGS = ExportRecipe(name="tiny", version="7", licence="MIT", data_notice="Sounds of nobody.")
-_LOOP = {"steps": 5, "learning_rate": 0.1}
-_RECIPE: dict[str, Any] = {
-    "clap": {"batch_size": 8, "loop": _LOOP},
-    "bridge": {"kind": "mean-shift"},
-    "decoder": {"inputs": {"text": 1.0, "bridged": 3.0}, "loop": _LOOP},
-}
-_SOUNDS = ["dog", "door_close"]
-_SUMMARY: dict[str, Any] = {
-    "scenes": {"encoder": 5},
-    "sounds": 2,
-    "sounds_without_takes": {"bridge": ["door_close"]},
-}
+from tests.models.export_work import LOOP, RECIPE, SETTINGS, SUMMARY, export_parts, rebegin_part, write_parts
 
 
 @pytest.fixture
 def work(tmp_path: Path, tiny_artifact: Path) -> Path:
-    for part in ("clap", "bridge", "decoder"):
-        shutil.copytree(tiny_artifact / part, tmp_path / "parts" / part)
-    _begin(tmp_path, "clap")
-    _begin(tmp_path, "bridge", encoder=tiny_artifact / "clap")
-    _begin(tmp_path, "decoder", bridge=tiny_artifact / "bridge")
-    for part in ("clap", "bridge", "decoder"):
-        (tmp_path / part).mkdir(exist_ok=True)
-        (tmp_path / "parts" / part).rename(tmp_path / part / "model")
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "summary.json").write_text(json.dumps(_SUMMARY), encoding="utf-8")
-    return tmp_path
-
-
-def _begin(work: Path, part: str, recipe: Mapping[str, Any] = _RECIPE, **made_from: Path) -> None:
-    """Settings as the training of a part leaves them."""
-    sources = {name: fingerprint(directory.iterdir()) for name, directory in made_from.items()}
-    begin_stage(work / part, {"recipe": recipe[part], **sources}, resume=False)
-
-
-def _rebegin(work: Path, part: str, recipe: Mapping[str, Any] = _RECIPE, **made_from: Path) -> None:
-    """As `_begin`, for a part that is there already."""
-    (work / part / "model").rename(work / "parts" / part)
-    shutil.rmtree(work / part)
-    _begin(work, part, recipe, **made_from)
-    (work / "parts" / part).rename(work / part / "model")
-
-
-def _export(work: Path, **settings: Any) -> Path:
-    return export(_SETTINGS.model_copy(update=settings), _RECIPE, _SOUNDS, work, "cpu")
-
-
-@pytest.mark.parametrize(
-    ("part", "section"),
-    [
-        ("clap", {"batch_size": 9, "loop": _LOOP}),
-        ("clap", None),
-        ("bridge", {"kind": "ridge"}),
-        ("decoder", {"loop": _LOOP}),
-        ("decoder", {"kind": "ridge"}),
-    ],
-)
-def test_parts_of_another_recipe_are_refused(work: Path, part: str, section: dict[str, Any] | None) -> None:
-    with pytest.raises(TrainingError, match=rf"another \[{part}\]"):
-        export(_SETTINGS, _RECIPE | {part: section}, _SOUNDS, work, "cpu")
-
-
-def test_settings_that_are_newer_than_a_part_have_their_defaults(work: Path) -> None:
-    newer = {"noise_variance": 0.016, "validation_scenes": 512, "loop": {**_LOOP, "accumulation": 1, "log_every": 10}}
-    export(_SETTINGS, _RECIPE | {"decoder": _RECIPE["decoder"] | newer}, _SOUNDS, work, "cpu")
-    with pytest.raises(TrainingError, match=r"another \[decoder\]"):
-        export(_SETTINGS, _RECIPE | {"decoder": _RECIPE["decoder"] | {"noise_variance": 0.5}}, _SOUNDS, work, "cpu")
+    return write_parts(tmp_path, tiny_artifact)
 
 
 def test_an_encoder_that_was_not_trained_here_says_where_it_is_from(work: Path) -> None:
     (work / "clap" / "settings.json").unlink()
     source = work / "clap" / "model" / "source.json"
     source.write_text('{"source": "somebody/clap", "revision": "abc"}\n', encoding="utf-8")
-    _rebegin(work, "bridge", encoder=work / "clap" / "model")
-    recipe = {name: section for name, section in _RECIPE.items() if name != "clap"}
-    directory = export(_SETTINGS, recipe, [], work, "cpu")
+    rebegin_part(work, "bridge", encoder=work / "clap" / "model")
+    recipe = {name: section for name, section in RECIPE.items() if name != "clap"}
+    directory = export(SETTINGS, recipe, [], work, "cpu")
     assert (directory / "clap" / "source.json").read_bytes() == source.read_bytes()
     assert "clap/source.json" in verify_artifact(directory).files
+    card = (directory / "README.md").read_text(encoding="utf-8")
+    assert "The encoder is the released `somebody/clap` at revision `abc`, used as it is" in card
+    assert "The encoder holds the weights of the released `somebody/clap` at revision `abc`: the licence" in card
 
 
 def _evaluate(work: Path, files: dict[str, str]) -> None:
@@ -117,11 +53,11 @@ def _evaluate(work: Path, files: dict[str, str]) -> None:
 
 
 def test_the_artifact_is_whole_and_is_what_was_trained(work: Path, tiny_artifact: Path) -> None:
-    directory = _export(work)
+    directory = export_parts(work)
     manifest = verify_artifact(directory)
     assert (manifest.name, manifest.version, manifest.licence) == ("tiny", "7", "MIT")
-    assert manifest.recipe == _RECIPE
-    assert manifest.training_data == _SUMMARY
+    assert manifest.recipe == RECIPE
+    assert manifest.training_data == SUMMARY
     assert manifest.metrics == {}
     embeddings = np.eye(TINY_DIM, dtype=np.float32)[:3]
     ours, theirs = (Pipeline.load(path, "cpu").bridge(embeddings, [1, 2, 3]) for path in (directory, tiny_artifact))
@@ -130,7 +66,7 @@ def test_the_artifact_is_whole_and_is_what_was_trained(work: Path, tiny_artifact
 
 @pytest.mark.parametrize(("name", "dtype"), [("float16", torch.float16), ("float32", torch.float32)])
 def test_weights_are_of_the_type_asked_for(work: Path, name: str, dtype: torch.dtype) -> None:
-    directory = _export(work, dtype=name)
+    directory = export_parts(work, dtype=name)
     weights = load_file(directory / "bridge" / "model.safetensors")
     assert weights["denoiser.blocks.0.out.weight"].dtype == dtype
     assert load_file(directory / "decoder" / "projector.safetensors")["mlp.0.weight"].dtype == dtype
@@ -141,7 +77,7 @@ def released(work: Path, tiny_artifact: Path) -> Path:
     """The work directory, its decoder around a released language model with a trained adapter."""
     source = tiny_artifact / "decoder" / "language_model"
     model = {"kind": "pretrained", "source": str(source), "lora": {"targets": ["c_attn"]}}
-    decoder = build_decoder(DecoderRecipe.model_validate({"loop": _LOOP, "language_model": model}), TINY_DIM, [])
+    decoder = build_decoder(DecoderRecipe.model_validate({"loop": LOOP, "language_model": model}), TINY_DIM, [])
     torch.manual_seed(0)
     for name, parameter in decoder.named_parameters():
         if "lora" in name:
@@ -156,7 +92,7 @@ def test_a_released_language_model_is_copied_or_named(released: Path, tiny_artif
     trained = load_decoder(released / "decoder" / "model").loss(embeddings, texts).item()
     files = {}
     for how in ("merged", "reference"):
-        directory = _export(released, dtype="float32", language_model=how)
+        directory = export_parts(released, dtype="float32", language_model=how)
         files[how] = {Path(name).name for name in verify_artifact(directory).files if "/language_model/" in name}
         assert load_decoder(directory / "decoder").loss(embeddings, texts).item() == pytest.approx(trained, abs=1e-4)
         if how == "merged":
@@ -171,11 +107,11 @@ def test_a_released_language_model_is_copied_or_named(released: Path, tiny_artif
 
 def test_a_language_model_that_was_trained_here_cannot_be_named(work: Path) -> None:
     with pytest.raises(TrainingError, match="'reference': all weights of the language model were trained here"):
-        _export(work, language_model="reference")
+        export_parts(work, language_model="reference")
 
 
 def test_the_card_tells_people_what_they_need(work: Path) -> None:
-    card = (_export(work) / "README.md").read_text(encoding="utf-8")
+    card = (export_parts(work) / "README.md").read_text(encoding="utf-8")
     for needed in (
         "# tiny 7",
         "dog, door close",
@@ -195,14 +131,14 @@ def test_the_card_tells_people_what_they_need(work: Path) -> None:
 
 def test_the_card_warns_of_a_bridge_that_leaves_text_space(work: Path) -> None:
     save_bridge(C3(C3Config(dim=TINY_DIM), EmbeddingStatistics(TINY_DIM)), work / "bridge" / "model")
-    _rebegin(work, "decoder", bridge=work / "bridge" / "model")
-    assert "does not lie in CLAP's text space" in (_export(work) / "README.md").read_text(encoding="utf-8")
+    rebegin_part(work, "decoder", bridge=work / "bridge" / "model")
+    assert "does not lie in CLAP's text space" in (export_parts(work) / "README.md").read_text(encoding="utf-8")
 
 
 def test_figures_of_these_weights_come_with_the_second_export(work: Path) -> None:
-    first = verify_artifact(_export(work))
+    first = verify_artifact(export_parts(work))
     _evaluate(work, first.files)
-    directory = _export(work)
+    directory = export_parts(work)
     second = verify_artifact(directory)
     assert second.files == first.files
     assert second.metrics == {"top_1": 0.25}
@@ -212,51 +148,19 @@ def test_figures_of_these_weights_come_with_the_second_export(work: Path) -> Non
 
 
 def test_figures_of_other_weights_are_left_out(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = verify_artifact(_export(work)).files
+    files = verify_artifact(export_parts(work)).files
     _evaluate(work, files | {"clap/config.json": "0" * 64})
-    assert verify_artifact(_export(work)).metrics == {}
+    assert verify_artifact(export_parts(work)).metrics == {}
     (work / "evaluation" / MEASURED_FILE).unlink()
-    assert verify_artifact(_export(work)).metrics == {}
+    assert verify_artifact(export_parts(work)).metrics == {}
     assert capsys.readouterr().out.count("is of other weights") == 2
 
 
-@pytest.mark.parametrize(
-    ("part", "command"), [("clap", "train-clap"), ("bridge", "train-bridge"), ("decoder", "train-decoder")]
-)
-def test_a_missing_stage_is_named(work: Path, part: str, command: str) -> None:
-    shutil.rmtree(work / part / "model")
-    with pytest.raises(TrainingError, match=f"run `diffusion-link {command}`"):
-        _export(work)
-
-
-@pytest.mark.parametrize("content", [None, "{", "[]"])
-def test_a_corpus_without_a_summary_is_refused(work: Path, content: str | None) -> None:
-    path = work / "corpus" / "summary.json"
-    path.unlink()
-    if content is not None:
-        path.write_text(content, encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"summary\.json"):
-        _export(work)
-
-
-def test_parts_that_were_not_trained_for_one_another_are_refused(work: Path) -> None:
-    path = work / "clap" / "model" / "config.json"
-    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    with pytest.raises(TrainingError, match="another encoder"):
-        _export(work)
-
-
-def test_a_decoder_of_another_bridge_is_refused(work: Path) -> None:
-    save_bridge(Identity(IdentityConfig(dim=TINY_DIM)), work / "bridge" / "model")
-    with pytest.raises(TrainingError, match="another bridge"):
-        _export(work)
-
-
 def test_a_failed_export_leaves_the_earlier_artifact(work: Path) -> None:
-    files = verify_artifact(_export(work)).files
+    files = verify_artifact(export_parts(work)).files
     (work / "decoder" / "model" / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ArtifactError):
-        _export(work)
+        export_parts(work)
     assert verify_artifact(work / "artifact").files == files
 
 

@@ -218,15 +218,6 @@ def test_a_batch_is_neither_divided_nor_rounded(work: Path, setting: dict[str, A
     assert not (work / "bridge").exists()
 
 
-@pytest.mark.parametrize("settings", [_LINK, {"kind": "ridge"}])
-def test_several_processes_are_refused(work: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainingError, match="train-bridge cannot be shared"):
-        train_bridge(_recipe(**settings), work, "cpu", resume=False)
-    assert not (work / "bridge").exists()
-
-
 @pytest.mark.parametrize("kind", ["identity", "mean-shift", "ridge", "c3", "text-memory", "realign"])
 def test_closed_forms_are_solved_and_measured(work: Path, kind: str) -> None:
     train_bridge(_recipe(kind=kind), work, "cpu", resume=False)

@@ -88,13 +88,6 @@ def test_a_batch_is_neither_divided_nor_rounded_otherwise(tmp_path: Path, settin
         train_clap(recipe, _SOUNDS, tmp_path, "cpu", resume=False)
 
 
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainingError, match="train-clap cannot be shared"):
-        train_clap(_RECIPE, _SOUNDS, tmp_path, "cpu", resume=False)
-
-
 def _temperatures(directory: Path) -> tuple[float, float]:
     model = load_clap(directory / "model").model
     return float((-model.logit_scale_a).exp()), float((-model.logit_scale_t).exp())

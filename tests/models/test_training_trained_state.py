@@ -46,11 +46,19 @@ def test_what_was_kept_can_be_put_back_into_a_module_of_the_same_making() -> Non
 def test_other_tensors_are_refused(change: str) -> None:
     state = trained_state(_Net())
     if change == "more":
-        state["base.weight"] = torch.zeros(2, 2)
+        state["third.weight"] = torch.zeros(2, 2)
     else:
         del state["norm.bias"]
-    with pytest.raises(ValueError, match=r"base\.weight|norm\.bias"):
+    with pytest.raises(ValueError, match=r"\['third\.weight'\]|\['norm\.bias'\]"):
         load_trained_state(_Net(), state)
+
+
+def test_frozen_weights_among_them_are_passed_over() -> None:
+    net = _Net()
+    base = net.base.weight.clone()
+    load_trained_state(net, {name: torch.zeros_like(tensor) for name, tensor in net.state_dict().items()})
+    assert torch.equal(net.base.weight, base)
+    assert not net.head.weight.any()
 
 
 def test_small_steps_of_half_precision_weights_add_up_in_the_average() -> None:
