@@ -113,7 +113,7 @@ def _add_plan(commands: Any) -> None:
     parser.add_argument(
         "--device-memory",
         metavar="SIZE",
-        help="plan for a GPU with so much memory, as 24GiB, in bf16; unset: for the device",
+        help="plan for a GPU with so much memory, as 24GiB, in bf16 unless --precision is given; unset: for the device",
     )
     _add_model_flags(parser)
     parser.set_defaults(run=_plan)

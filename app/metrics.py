@@ -20,8 +20,9 @@ from models.pipeline import Pipeline
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _PREFIX = "diffusion_link"
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
-_SIZES = tuple(2**power for power in range(8))
-_COSTS = tuple(2**power for power in range(13))
+_SIZES = tuple(2**power for power in range(9))
+_COSTS = tuple(2**power for power in range(14))
+"""Up to the largest batches of a GPU: 256 captions, of 32 tokens each."""
 
 
 class Metrics(StageObserver):

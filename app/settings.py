@@ -17,7 +17,7 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DIFFUSION_LINK_", frozen=True, extra="forbid")
 
     artifact: Path | None = Field(None, description="Artifact directory; unset serves the one that ships with the package.")
-    device: str = Field("auto", description="cpu, cuda, cuda:N, mps, or auto: the best one that is there.")
+    device: str = Field("auto", description="cpu, cuda, cuda:N, mps, or auto: the first CUDA GPU, else the CPU.")
     precision: str = Field(
         "auto",
         description="fp32, bf16, fp16, or auto: bf16 on a GPU that computes with it, else fp32. For encoder and decoder.",

@@ -66,8 +66,7 @@ def _directory(artifact: Path | None) -> Iterator[Path]:
 def _random_encoder() -> ClapEncoder:
     """LAION's encoder by its sizes.
 
-    The defaults of ClapConfig are said to be those of LAION's HTSAT checkpoints by transformers' documentation, and come to
-    153 million parameters, as many as the hub counts for laion/clap-htsat-unfused.
+    The defaults of ClapConfig are said to be those of LAION's HTSAT checkpoints by transformers' documentation.
     """
     torch.manual_seed(0)
     encoder = ClapEncoder(ClapModel(ClapConfig()), train_clap_tokenizer(["a dog barks", "rain falls"], 300)).eval()

@@ -12,8 +12,8 @@ import torch
 
 from models.errors import DeviceError, DeviceMemoryError
 
-_NO_MEMORY = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What tells those RuntimeErrors from others that mean the same as torch.OutOfMemoryError."""
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "ALLOC_FAILED")
+"""What tells those RuntimeErrors, of a CPU, of MPS or of a library, from others that mean the same as OutOfMemoryError."""
 _NAME = re.compile(r"auto|cpu|mps|cuda(?::(\d{1,3}))?")
 
 

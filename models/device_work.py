@@ -50,6 +50,11 @@ class DeviceWork:
         with memory_errors(self.device), self._stream.entered(), torch.inference_mode():
             yield
 
+    def empty_cache(self) -> None:
+        """Give back what torch keeps of a GPU's memory for the next tensors of a stream: another stream cannot use it."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
     def send_windows(self, windows: Sequence[Float32[np.ndarray, " samples"]]) -> Float[Tensor, "windows samples"]:
         """Stack windows, and send them on their way to a GPU: from pinned memory, so that nobody waits for the copy.
 

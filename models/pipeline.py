@@ -30,8 +30,7 @@ from models.device import (
     use_exact_float32,
 )
 from models.device_work import DeviceWork
-from models.errors import DeviceError, DeviceMemoryError
-from models.networks import Networks, load_networks
+from models.networks import Networks, compile_audio_tower, load_networks
 from models.plan import MemoryPlan, Part, measure_memory
 from models.precision import resolve_precision
 
@@ -101,9 +100,10 @@ class Pipeline:
         with memory_errors(torch_device):
             pipeline = cls(manifest, load_networks(directory, torch_device, dtype))
         if torch_device.type == "cuda":
+            # Measuring waits for the device: the streams of other threads find the weights where they belong.
             pipeline._budgets = pipeline.plan().budgets(available_bytes(torch_device))
         if compile_encoder:
-            pipeline._compile()
+            compile_audio_tower(pipeline._networks.clap, pipeline._work, pipeline._budgets.windows)
         return pipeline
 
     @property
@@ -147,9 +147,7 @@ class Pipeline:
         """
         with memory_errors(self._device):
             plan = measure_memory(self._networks)
-        if self._device.type == "cuda":
-            # What was allocated for this thread's stream would stay there, of no use to the threads that serve.
-            torch.cuda.empty_cache()
+        self._work.empty_cache()
         return plan
 
     def embed_audio(self, windows: Iterable[Float32[np.ndarray, " samples"]]) -> Float32[np.ndarray, "windows dim"]:
@@ -211,23 +209,9 @@ class Pipeline:
 
     def warm_up(self) -> None:
         """Send one window and one text through everything, so that the first request finds all of it ready."""
-        bridged = self.bridge(self.embed_audio(_noise(1)), [0])
+        silence = np.zeros((1, WINDOW_SAMPLES), dtype=np.float32)
+        bridged = self.bridge(self.embed_audio(silence), [0])
         self.write(bridged, seeds=[0], candidates=2, max_new_tokens=8)
-
-    def _compile(self) -> None:
-        """Compile the encoder for the batch sizes that serving uses: one, and any from two to the largest."""
-        self._networks.clap.compile_towers()
-        try:
-            for count in sorted({1, min(2, self._budgets.windows), self._budgets.windows}):
-                self.embed_audio(_noise(count))
-        except DeviceMemoryError:
-            raise
-        # torch.compile raises whatever its parts happen to raise: its own errors, those of a compiler, OSError.
-        except Exception as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise DeviceError(
-                f"the encoder cannot be compiled for {self._device} (is there a C++ compiler?): {reason}"
-            ) from error
 
     def _ranked(self, embeddings: Float[Tensor, "batch dim"], captions: list[list[str]]) -> Iterator[list[ScoredCaption]]:
         """Score all captions of a batch at once, and order those of each row."""
@@ -258,7 +242,3 @@ class Pipeline:
 
 def _passes(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
-
-
-def _noise(count: int) -> Float32[np.ndarray, "count samples"]:
-    return np.random.default_rng(0).uniform(-0.1, 0.1, (count, WINDOW_SAMPLES)).astype(np.float32)

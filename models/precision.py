@@ -18,7 +18,8 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     """
     if name not in get_args(Precision):
         raise DeviceError(f"precision {name!r} is not known; use {', '.join(get_args(Precision))}")
-    has_bfloat16 = device.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+    # Not torch.cuda.is_bf16_supported, which looks at the first GPU, whichever is asked for.
+    has_bfloat16 = device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
     if name == "auto":
         return torch.bfloat16 if device.type == "cuda" and has_bfloat16 else torch.float32
     if name == "bf16" and not has_bfloat16:
