@@ -226,13 +226,16 @@ class Stage(Generic[In, Out]):
                 self._run_batch(part, pulled_s, deliveries, last_try=len(batch) == 1)
 
     def _parts(self, batch: list[Pending[In, Out]], outcome: Outcome) -> list[list[Pending[In, Out]]]:
-        """In what parts to run again what failed; memory that a lone item lacked may have been a neighbour's."""
-        if outcome == "out_of_memory":
+        """In what parts to run again what failed; memory that a lone item lacked may have been a neighbour's.
+
+        A lone item says nothing of batches: one that can never fit, sent again and again, would take the budget down to 1.
+        """
+        if outcome == "out_of_memory" and len(batch) > 1:
             cost = sum(entry.cost for entry in batch)
             self.max_batch_cost = max(1, min(self.max_batch_cost, cost) // 2)
             _log.warning("out of memory in the %s stage: batches cost at most %d from now", self.name, self.max_batch_cost)
             half = math.ceil(len(batch) / 2)
-            return [part for part in (batch[:half], batch[half:]) if part]
+            return [batch[:half], batch[half:]]
         return [[entry] for entry in batch]
 
     def _sweep(self) -> None:

@@ -77,7 +77,6 @@ def check_batches(calls: Sequence[Call], budget: int) -> int:
     """Check what was batched with what, in which order; return the budget that is left."""
     seen: set[Item] = set()
     last: dict[tuple[Hashable, str], int] = {}
-    earlier: Call | None = None
     for call in calls:
         assert len({item.key for item in call.items}) == 1, "no batch mixes keys"
         if seen.isdisjoint(call.items):
@@ -88,10 +87,8 @@ def check_batches(calls: Sequence[Call], budget: int) -> int:
         else:
             assert seen.issuperset(call.items), "a retry adds nothing"
         seen.update(call.items)
-        last_try = earlier is not None and earlier.outcome == "out_of_memory" and earlier.items == call.items
-        if call.outcome == "out_of_memory" and not last_try:
+        if call.outcome == "out_of_memory" and call.size > 1:
             budget = max(1, min(budget, call.cost) // 2)
-        earlier = call
     return budget
 
 

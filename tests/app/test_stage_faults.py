@@ -100,7 +100,17 @@ def test_a_lone_item_out_of_memory_is_tried_once_more(held: Held) -> None:
     held.free.set()
     assert values([future]) == ["a4"]
     assert held.recorder.told()[1:] == [(1, 4, "out_of_memory"), (1, 4, "ok")]
-    assert held.stage.max_batch_cost == 2
+
+
+def test_a_lone_item_that_never_fits_leaves_the_budget_of_batches_alone(held: Held) -> None:
+    held.on_run = _holding(3)
+    held.hold()
+    futures = [held.stage.submit(("a", 4)) for _ in range(3)]
+    held.free.set()
+    for future in futures:
+        with pytest.raises(OutOfMemoryError):
+            future.result(WAIT_S)
+    assert held.stage.max_batch_cost == 4
 
 
 def test_a_lone_item_out_of_memory_twice_fails_and_harms_no_other(held: Held) -> None:
