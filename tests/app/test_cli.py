@@ -124,8 +124,6 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (
         "serve",
         "caption",
-        "index",
-        "search",
         "plan",
         "corpus",
         "train-clap",
@@ -163,7 +161,7 @@ def test_evaluate_and_evaluate_gap_are_two_commands(tmp_path: Path, capsys: pyte
         assert capsys.readouterr().err.startswith(f"diffusion-link {' '.join(words)}: ")
 
 
-@pytest.mark.parametrize("command", ["serve", "index", "search", "plan"])
+@pytest.mark.parametrize("command", ["serve", "plan"])
 def test_serving_and_help_load_neither_training_nor_torch(command: str) -> None:
     code = (
         "import sys; from app import cli\n"
