@@ -4,7 +4,6 @@ artifact.json names every file with its sha256; the networks' own folders (clap/
 `store` modules, after `verify_artifact` has passed. Data formats only: nothing in an artifact can be run.
 """
 
-import hashlib
 import json
 import os
 import stat
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from models.checksum import sha256_of
 from models.errors import ArtifactError, validation_faults
 
 EMBEDDED_ARTIFACT = Path(__file__).parent / "embedded"
@@ -182,8 +182,7 @@ def _sum_of_safe(directory: Path, name: str) -> str:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise ArtifactError(path, f"cannot be read: {error.strerror}") from error
 

@@ -10,7 +10,9 @@ from huggingface_hub import snapshot_download
 
 from models.errors import SourceError
 
-_TEXT_PATTERNS = ["*.json", "*.txt", "*.model", "*.jinja"]
+_TEXT_SUFFIXES, _WEIGHT_SUFFIXES = (".json", ".txt", ".model", ".jinja"), (".safetensors",)
+MODEL_SUFFIXES = frozenset(_TEXT_SUFFIXES + _WEIGHT_SUFFIXES)
+"""Of the files that a released model is read from: settings, tokenizer, chat template; weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def fetch_source(name: str, revision: str | None = None, *, weights: bool = True
         return Source(name, None, folder)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         raise SourceError(f"{name}: no such folder")
-    patterns = [*_TEXT_PATTERNS, *(["*.safetensors"] if weights else [])]
+    patterns = [f"*{suffix}" for suffix in _TEXT_SUFFIXES + (_WEIGHT_SUFFIXES if weights else ())]
     try:
         found = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     # The hub's client raises its own errors, those of its HTTP library, and ValueError for a name that is none.

@@ -1,6 +1,5 @@
 """Reading of pickled checkpoints (.pt): safe loading, or unsafe loading of one file that its user vouches for by its sum."""
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.checksum import sha256_of
 from models.errors import SourceError
 
 _SCALAR: Any = np.float64(0).__reduce__()[0]
@@ -34,8 +34,7 @@ def read_checkpoint(path: Path, trusted_sha256: str | None = None) -> tuple[dict
         SourceError: the file cannot be read, is not the one that is trusted, is refused, or holds no weights.
     """
     try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = sha256_of(path)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     if trusted_sha256 is not None and trusted_sha256.lower() != sha256:

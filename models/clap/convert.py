@@ -3,7 +3,6 @@
 The folder holds float32 safetensors, the tokenizer, and source.json, which says what it was made from.
 """
 
-import hashlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import AutoTokenizer, ClapConfig, ClapModel, PreTrainedTokenizerBase
 
+from models.checksum import sha256_of
 from models.clap.checkpoint_file import read_checkpoint
 from models.clap.encoder import ClapEncoder
 from models.clap.laion import NotCheckedError, laion_agreement
@@ -118,7 +118,7 @@ def _read_transformers(source: str, revision: str | None, tokenizer: str | None,
         source=source,
         format="transformers",
         revision=fetched.revision,
-        sha256={path.name: _sha256(path) for path in paths},
+        sha256={path.name: sha256_of(path) for path in paths},
         config=_clap_config(content, folder),
         model_class=clap_class(content),
         state={name: tensor for path in paths for name, tensor in _load_file(path).items()},
@@ -209,11 +209,6 @@ def _load_file(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise SourceError(f"{path} is not a readable safetensors file: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _millions(module: nn.Module) -> str:

@@ -4,17 +4,15 @@ Artifacts of large models stay small this way. A folder is stored by its absolut
 works elsewhere than whoever trained it; where it has moved, loading says so.
 """
 
-import hashlib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.checksum import sha256_of
 from models.errors import ArtifactError, SourceError, validation_faults
-from models.hub import Source, fetch_source
+from models.hub import MODEL_SUFFIXES, Source, fetch_source
 
 REFERENCE_FILE = "reference.json"
-LANGUAGE_MODEL_SUFFIXES = frozenset({".json", ".safetensors", ".txt", ".model", ".jinja"})
-"""Of the files that a language model is read from: settings, weights, tokenizer, chat template."""
 
 
 class LanguageModelReference(BaseModel):
@@ -79,12 +77,7 @@ def read_reference(directory: Path) -> LanguageModelReference:
 def _sums(folder: Path) -> dict[str, str]:
     try:
         # A hub's snapshot holds links to its cache, which count as the files that they lead to.
-        paths = sorted(path for path in folder.iterdir() if path.suffix in LANGUAGE_MODEL_SUFFIXES and path.is_file())
-        return {path.name: _sha256(path) for path in paths}
+        paths = sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES and path.is_file())
+        return {path.name: sha256_of(path) for path in paths}
     except OSError as error:
         raise SourceError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

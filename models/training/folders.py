@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from models.checksum import sha256_of
 from models.errors import TrainingError
 
 LOG_FILE = "log.jsonl"
@@ -131,8 +132,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(paths):
         try:
-            with path.open("rb") as file:
-                digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+            digest.update(path.name.encode() + b"\0" + bytes.fromhex(sha256_of(path)))
         except OSError as error:
             raise TrainingError(f"{path} cannot be read: {error.strerror}") from error
     return digest.hexdigest()

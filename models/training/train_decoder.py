@@ -16,10 +16,9 @@ from torch import Tensor
 
 from models.bridge.interface import Bridge
 from models.bridge.store import load_bridge
-from models.decoder.reference import LANGUAGE_MODEL_SUFFIXES
 from models.decoder.store import save_decoder
 from models.errors import TrainingError
-from models.hub import fetch_source
+from models.hub import MODEL_SUFFIXES, fetch_source
 from models.training.build_decoder import build_decoder
 from models.training.decoder_recipe import DecoderRecipe, SmallLanguageModelRecipe
 from models.training.embed import EmbeddingSet, load_decoder_texts
@@ -187,7 +186,7 @@ def _released(recipe: DecoderRecipe) -> dict[str, str]:
     if isinstance(model, SmallLanguageModelRecipe):
         return {}
     files = fetch_source(model.source, model.revision).folder.iterdir()
-    return {"language_model": fingerprint(path for path in files if path.suffix in LANGUAGE_MODEL_SUFFIXES)}
+    return {"language_model": fingerprint(path for path in files if path.suffix in MODEL_SUFFIXES)}
 
 
 @torch.no_grad()
