@@ -43,7 +43,7 @@ class DecoderTrainer:
         bridge: Bridge,
         device: torch.device,
     ) -> None:
-        """Build an untrained decoder for the captions of `pairs` and `texts`, and bridge all scenes of `pairs` once.
+        """Build an untrained decoder for the captions of `pairs` and `texts`, and bridge once what is always the same.
 
         Of a source that the recipe's shares leave out, nothing is bridged, and no word reaches the tokenizer.
         """
@@ -52,6 +52,8 @@ class DecoderTrainer:
         hears, reads = recipe.inputs.bridged > 0, recipe.inputs.text > 0
         self.bridged = _bridge_all(bridge, pairs.audio, device) if hears else pairs.audio[:0]
         self.bridged_validation = _bridge_all(bridge, validation.audio, device)
+        with torch.no_grad():
+            self.told_validation = bridge.text_side(validation.text.to(device)).cpu()
         written = [*(pairs.captions if hears else []), *(texts.captions if reads else [])]
         self.decoder = build_decoder(recipe, pairs.dim, written)
         generator = torch.Generator().manual_seed(recipe.loop.seed)
@@ -102,7 +104,7 @@ class DecoderTrainer:
     def evaluate(self) -> Mapping[str, float]:
         """Loss of the first captions of unseen scenes: given their own text embeddings, and given the bridged audio."""
         return {
-            "validation_loss_text": self._validation_loss(self.bridge.text_side(self.validation.text.to(self.device))),
+            "validation_loss_text": self._validation_loss(self.told_validation),
             "validation_loss_bridged": self._validation_loss(self.bridged_validation),
         }
 

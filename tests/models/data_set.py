@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile as sf
 
+from models.training import embed_clips
 from models.training.data_recipe import DataRecipe
+from models.training.datasets import Clip
 from models.training.manifest import ManifestRecipe
 from tests.conftest import CAPTIONS
 
+_WINDOWS = embed_clips._windows
 _SIZES = {"train": 7, "validation": 3, "test": 2}
 
 
@@ -28,3 +32,17 @@ def write_data_set(folder: Path, seed: int = 0) -> DataRecipe:
             rows.append({"audio": audio, "captions": captions, "part": part})
     (folder / "manifest.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     return ManifestRecipe(kind="manifest", folder=folder, max_bad_share=0.3)
+
+
+def watch_decoding(monkeypatch: pytest.MonkeyPatch, *, killed_at: str | None = None) -> list[str]:
+    """Ids of the clips that are decoded from now on, as they come; one of them ends the run as Ctrl-C does."""
+    decoded: list[str] = []
+
+    def watched(clip: Clip) -> object:
+        if clip.id == killed_at:
+            raise KeyboardInterrupt
+        decoded.append(clip.id)
+        return _WINDOWS(clip)
+
+    monkeypatch.setattr(embed_clips, "_windows", watched)
+    return decoded

@@ -16,7 +16,7 @@ from models.training import embed_clips
 from models.training.data_recipe import list_data_set
 from models.training.datasets import BadClip, Clip, read_listed
 from models.training.embed_clips import ClipEmbedder
-from tests.models.data_set import write_data_set
+from tests.models.data_set import watch_decoding, write_data_set
 
 _SOURCE = {"encoder": "a", "scenes": "b"}
 
@@ -86,22 +86,10 @@ def test_a_run_that_was_cut_off_ends_like_an_unbroken_one(
 ) -> None:
     clips[3].audio.write_bytes(b"no audio")
     whole, bad = _embedder(tiny_clap).embed(clips, tmp_path / "whole", _SOURCE, _nothing, _nothing)
-    decoded: list[str] = []
-    windows_of = embed_clips._windows
-
-    def killing(clip: Clip) -> object:
-        if clip == clips[killed_at]:
-            raise KeyboardInterrupt
-        return windows_of(clip)
-
-    def counting(clip: Clip) -> object:
-        decoded.append(clip.id)
-        return windows_of(clip)
-
-    monkeypatch.setattr(embed_clips, "_windows", killing)
+    watch_decoding(monkeypatch, killed_at=clips[killed_at].id)
     with pytest.raises(KeyboardInterrupt):
         _embedder(tiny_clap).embed(clips, tmp_path / "broken", _SOURCE, _nothing, _nothing)
-    monkeypatch.setattr(embed_clips, "_windows", counting)
+    decoded = watch_decoding(monkeypatch)
     resumed, bad_again = _embedder(tiny_clap).embed(clips, tmp_path / "broken", _SOURCE, _nothing, _nothing)
     assert sorted(decoded) == [clip.id for clip in clips[3 * (killed_at // 3) :]]
     assert bad_again == bad

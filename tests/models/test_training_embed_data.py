@@ -9,9 +9,9 @@ from models.clap.encoder import ClapEncoder
 from models.errors import RecipeError, TrainingError
 from models.training import embed_clips
 from models.training.data_recipe import list_data_set
-from models.training.datasets import Clip, read_listed
+from models.training.datasets import read_listed
 from models.training.embed import EmbeddingSet, EmbedRecipe, embed, load_decoder_texts
-from tests.models.data_set import write_data_set
+from tests.models.data_set import watch_decoding, write_data_set
 from tests.models.training_work import log_lines, write_clap
 
 _RECIPE = EmbedRecipe(batch_size=5, text_batch_size=7)
@@ -65,22 +65,11 @@ def test_a_killed_run_of_a_data_set_goes_on_at_its_shard(data_work: Path, monkey
     embed(_RECIPE, data_work, "cpu", resume=False)
     whole = _files(data_work)
     (data_work / "embeddings").rename(data_work / "whole")
-    windows_of, decoded = embed_clips._windows, list[str]()
-
-    def killing(clip: Clip) -> object:
-        if clip.id == "train/4.flac":
-            raise KeyboardInterrupt
-        return windows_of(clip)
-
-    def counting(clip: Clip) -> object:
-        decoded.append(clip.id)
-        return windows_of(clip)
-
-    monkeypatch.setattr(embed_clips, "_windows", killing)
+    watch_decoding(monkeypatch, killed_at="train/4.flac")
     with pytest.raises(KeyboardInterrupt):
         embed(_RECIPE, data_work, "cpu", resume=False)
     assert _files(data_work) == {}
-    monkeypatch.setattr(embed_clips, "_windows", counting)
+    decoded = watch_decoding(monkeypatch)
     embed(_RECIPE, data_work, "cpu", resume=True)
     assert _files(data_work) == whole
     assert not {"train/0.wav", "train/1.flac", "train/2.ogg"} & set(decoded)
@@ -94,18 +83,10 @@ def test_shards_of_another_precision_are_not_mixed(data_work: Path, monkeypatch:
     embed(_RECIPE, data_work, "cpu", resume=False, precision="bf16")
     whole = _files(data_work)
     (data_work / "embeddings").rename(data_work / "whole")
-    windows_of = embed_clips._windows
-
-    def killing(clip: Clip) -> object:
-        if clip.id == "train/4.flac":
-            raise KeyboardInterrupt
-        return windows_of(clip)
-
-    monkeypatch.setattr(embed_clips, "_windows", killing)
+    watch_decoding(monkeypatch, killed_at="train/4.flac")
     with pytest.raises(KeyboardInterrupt):
         embed(_RECIPE, data_work, "cpu", resume=False, precision="fp32")
-    monkeypatch.undo()
-    monkeypatch.setattr(embed_clips, "_SHARD_CLIPS", 3)
+    watch_decoding(monkeypatch)
     embed(_RECIPE, data_work, "cpu", resume=True, precision="bf16")
     assert _files(data_work) == whole
 
