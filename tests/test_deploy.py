@@ -1,4 +1,4 @@
-"""The files that deploy the service agree with each other and with the service: image, compose file, Prometheus, pins."""
+"""The image agrees with the project and the service, and every requirement has its pin; see tests/deploy for the rest."""
 
 import json
 import shlex
@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -48,13 +46,6 @@ def reaches_the_build(path: str) -> bool:
         if line and not line.startswith("#") and fnmatch(path, pattern):
             ignored = not line.startswith("!")
     return not ignored
-
-
-@pytest.fixture
-def compose() -> dict[str, Any]:
-    content = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    assert isinstance(content, dict)
-    return content
 
 
 def test_everything_the_image_copies_exists_and_reaches_the_build() -> None:
@@ -122,78 +113,6 @@ def test_the_health_check_passes_only_where_the_service_is_ready(service: tuple[
     environment = {"DIFFUSION_LINK_PORT": str(port)}
     outcome = subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, check=False)
     assert outcome.returncode == (0 if status == 200 else 1), outcome.stderr
-
-
-def test_compose_reserves_a_gpu_for_the_default_service_only(compose: dict[str, Any]) -> None:
-    services = compose["services"]
-    (device,) = services["captioner"]["deploy"]["resources"]["reservations"]["devices"]
-    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
-    assert "profiles" not in services["captioner"]
-    assert "deploy" not in services["captioner-cpu"]
-    assert services["captioner-cpu"]["profiles"] == ["cpu"]
-
-
-def test_compose_builds_torch_for_cuda_and_for_the_cpu(compose: dict[str, Any]) -> None:
-    services = compose["services"]
-    assert services["captioner"]["build"]["args"] == {"TORCH_INDEX": ""}
-    assert "args" not in services["captioner-cpu"]["build"]
-    (default,) = [rest for rest in arguments("ARG") if rest.startswith("TORCH_INDEX=")]
-    assert default.endswith("/cpu")
-    assert services["captioner"]["image"] != services["captioner-cpu"]["image"]
-
-
-@pytest.mark.parametrize("name", ["captioner", "captioner-cpu"])
-def test_compose_publishes_the_port_on_this_host_only(compose: dict[str, Any], name: str) -> None:
-    assert compose["services"][name]["ports"] == [f"${{BIND_ADDRESS:-127.0.0.1}}:{PORT}:{PORT}"]
-    assert compose["services"]["prometheus"]["ports"] == ["127.0.0.1:9090:9090"]
-
-
-@pytest.mark.parametrize("name", ["captioner", "captioner-cpu", "prometheus"])
-def test_compose_hardens_every_service(compose: dict[str, Any], name: str) -> None:
-    service = compose["services"][name]
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    if name != "prometheus":
-        assert any(mount.split(":")[0] == "/tmp" for mount in service["tmpfs"])
-
-
-@pytest.mark.parametrize("name", ["captioner", "captioner-cpu"])
-def test_compose_sets_only_settings_that_the_service_has(compose: dict[str, Any], name: str) -> None:
-    prefix = ServiceSettings.model_config["env_prefix"]
-    values = {key.removeprefix(prefix).lower(): value for key, value in compose["services"][name]["environment"].items()}
-    settings = ServiceSettings(**values)
-    assert values == settings.model_dump(mode="json", include=set(values))
-    grace_s = float(compose["services"][name]["stop_grace_period"].removesuffix("s"))
-    assert grace_s > settings.drain_timeout_s
-
-
-@pytest.mark.parametrize("name", ["captioner", "captioner-cpu"])
-def test_compose_mounts_the_artifact_that_it_serves_for_reading_alone(compose: dict[str, Any], name: str) -> None:
-    (mount,) = compose["services"][name]["volumes"]
-    source, inside, mode = mount.removeprefix("${ARTIFACT:-").replace("}", "").split(":")
-    assert (ROOT / source / "artifact.json").is_file()
-    assert inside == compose["services"][name]["environment"]["DIFFUSION_LINK_ARTIFACT"]
-    assert mode == "ro"
-
-
-def test_prometheus_scrapes_the_service_by_a_name_that_both_services_bear(compose: dict[str, Any]) -> None:
-    services = compose["services"]
-    mounted = next(volume for volume in services["prometheus"]["volumes"] if volume.endswith(".yml:ro"))
-    file, inside, _ = mounted.split(":")
-    assert inside == "/etc/prometheus/prometheus.yml"
-    (job,) = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))["scrape_configs"]
-    assert job["metrics_path"] == "/metrics"
-    assert job["static_configs"] == [{"targets": [f"captioner:{PORT}"]}]
-    assert "captioner" in services
-    assert services["captioner-cpu"]["networks"]["default"]["aliases"] == ["captioner"]
-
-
-def test_prometheus_is_pinned_and_keeps_its_data(compose: dict[str, Any]) -> None:
-    prometheus = compose["services"]["prometheus"]
-    assert prometheus["image"].startswith("prom/prometheus:v")
-    named = [volume.split(":")[0] for volume in prometheus["volumes"] if not volume.startswith("./")]
-    assert named == list(compose["volumes"])
 
 
 def test_every_requirement_has_an_exact_pin_that_satisfies_it() -> None:

@@ -1,28 +1,20 @@
 """What /metrics says, checked by Prometheus' own linter where it is installed (Debian's package prometheus)."""
 
 import asyncio
-import os
-import shutil
 import subprocess
 
 import pytest
 
 from tests.app.conftest import Start
 from tests.app.fakes import WAIT_S
+from tests.programs import debian_program
 
 pytestmark = pytest.mark.anyio
-
-# Read here: a test finds none of the service's variables in its environment.
-_REQUIRED = os.environ.get("DIFFUSION_LINK_REQUIRE_PROMTOOL") == "1"
 
 
 @pytest.fixture
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        (pytest.fail if _REQUIRED else pytest.skip)("promtool is not installed")
-    assert found is not None
-    return found
+    return debian_program("promtool")
 
 
 async def _exposition(start: Start, wav: bytes) -> bytes:
