@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from app.settings import ServiceSettings
+from tests.programs import linter
 
 ROOT = Path(__file__).parent.parent
 PORT = ServiceSettings.model_fields["port"].default
@@ -39,8 +40,8 @@ def final_stage() -> list[tuple[str, str]]:
 
 
 def reaches_the_build(path: str) -> bool:
-    """Whether .dockerignore lets a path of the root through: its last pattern that matches decides."""
-    ignored = False
+    """Whether .dockerignore lets a path through: the last pattern that matches what it has in the root decides."""
+    path, ignored = path.partition("/")[0], False
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         pattern = line.removeprefix("!")
         if line and not line.startswith("#") and fnmatch(path, pattern):
@@ -63,23 +64,45 @@ def test_the_image_copies_only_from_stages_that_it_has() -> None:
     copied = {copy.split()[0].removeprefix("--from=") for copy in arguments("COPY") if copy.startswith("--from=")}
     assert copied
     assert copied <= stages
+    assert "from=package," in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_image_is_pinned_and_of_the_python_that_is_required() -> None:
     image = next(rest for rest in arguments("ARG") if rest.startswith("PYTHON_IMAGE="))
     assert image.startswith("PYTHON_IMAGE=python:3.11.")
-    assert all(rest.split()[0] in ("${PYTHON_IMAGE}", "dependencies") for rest in arguments("FROM"))
+    assert all(rest.split()[0] in ("${PYTHON_IMAGE}", "dependencies", "scratch") for rest in arguments("FROM"))
 
 
 def test_the_image_serves_on_all_interfaces_without_root_and_without_a_shell() -> None:
     final = final_stage()
     (user,) = [rest for word, rest in final if word == "USER"]
-    assert user not in ("root", "0")
+    # Numbers, so that an orchestrator can see that it is not root.
+    assert all(int(number) > 0 for number in user.split(":"))
     (command,) = [json.loads(rest) for word, rest in final if word == "CMD"]
     assert command == ["diffusion-link", "serve", "--host", "0.0.0.0"]
     assert command[0] in PYPROJECT["project"]["scripts"]
     assert [rest for word, rest in final if word == "EXPOSE"] == [str(PORT)]
     assert any("HF_HUB_OFFLINE=1" in rest for word, rest in final if word == "ENV")
+
+
+def test_the_image_serves_the_artifact_that_it_copies() -> None:
+    (variables,) = [rest for word, rest in final_stage() if word == "ENV"]
+    (copied,) = [copy.split()[2] for copy in arguments("COPY") if copy.startswith("--from=artifact")]
+    assert f"DIFFUSION_LINK_ARTIFACT={copied}" in variables.split()
+    assert (ROOT / "models" / "embedded" / "artifact.json").is_file()
+    assert arguments("COPY").count("models/embedded /") == 1
+
+
+def test_no_build_tool_is_left_in_the_image() -> None:
+    last = [rest for word, rest in final_stage() if word == "RUN"][-1]
+    assert set(last.partition("pip uninstall")[2].split()) >= {"pip", "setuptools", "wheel"}
+    assert [rest for rest in arguments("RUN") if "-m venv" in rest and "--without-pip" not in rest] == []
+    assert not any("apt-get" in rest for rest in arguments("RUN"))
+
+
+def test_hadolint_finds_no_fault() -> None:
+    checked = subprocess.run([linter("hadolint"), "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stdout) == (0, "")
 
 
 class Health(BaseHTTPRequestHandler):
