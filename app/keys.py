@@ -1,4 +1,4 @@
-"""API keys: a file of them, and the middleware that refuses every request that brings none, except those to /health/*.
+"""API keys: a file of them, and the middleware that refuses what brings none, except for /health/* and the page.
 
 A key is sent as `Authorization: Bearer KEY` or as `X-API-Key: KEY`; a URL is written into too many logs to hold one. Only
 the digests of keys are kept, and refusal is the default: a path is open because it stands in `OPEN_PATHS`, or not at all.
@@ -17,10 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import UnauthorizedError, error_response, row_of
 from app.logs import trace_of
+from app.web_files import PAGE_PATHS
 from models.errors import DiffusionLinkError
 
-OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
-"""The paths that need no key: an orchestrator's probes."""
+OPEN_PATHS = frozenset({"/health/live", "/health/ready"}) | PAGE_PATHS
+"""The paths that need no key: an orchestrator's probes, and the page, which asks for a key and sends it itself."""
 MAX_FILE_BYTES = 65_536
 """Every request is compared with every key, so there cannot be many of them."""
 MIN_KEY_CHARS = 16

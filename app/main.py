@@ -12,7 +12,7 @@ from app.keys import ApiKeys, guard
 from app.lingering import LingeringMiddleware
 from app.loading import Load
 from app.middleware import TraceMiddleware
-from app.routes import bridge, caption, health, metrics, models, text
+from app.routes import bridge, caption, health, metrics, models, page, text
 from app.service import Service
 from app.settings import ServiceSettings
 from models.pipeline import Pipeline
@@ -39,6 +39,7 @@ def create_app(settings: ServiceSettings | None = None, load: Load = Pipeline.lo
         summary="Captions for sounds, and embeddings to search them by.",
         version=version("diffusion-link"),
         lifespan=lifespan,
+        docs_url=None,  # app.routes.page has /docs, without a CDN
         redoc_url=None,
     )
     app.state.service = service
@@ -49,6 +50,6 @@ def create_app(settings: ServiceSettings | None = None, load: Load = Pipeline.lo
     app.add_middleware(LingeringMiddleware)
     for error in {row.error for row in TABLE} - {Exception} | {HTTPException, AllFilesFailedError}:
         app.add_exception_handler(error, handle_error)
-    for module in (caption, bridge, text, models, health, metrics):
+    for module in (caption, bridge, text, models, health, metrics, page):
         app.include_router(module.router)
     return app

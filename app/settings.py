@@ -31,7 +31,7 @@ class ServiceSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every interface.")
     port: int = Field(8000, ge=0, le=65_535, description="TCP port; 0 takes a free one and prints it.")
     api_keys_file: Path | None = Field(
-        None, description="File of API keys, one a line; every request but those to /health/* must then bring one of them."
+        None, description="File of API keys, one a line; all but /health/* and the page then needs one of them."
     )
 
     max_upload_bytes: int = Field(64 * _MIB, ge=1, description="Bytes of one request's body, all files together.")
