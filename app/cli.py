@@ -1,4 +1,4 @@
-"""The `diffusion-link` command: serve, caption, plan, and the training commands.
+"""The `diffusion-link` command: serve, caption, index, search, plan, and the training commands.
 
 What a command needs is imported when it runs: `--help` is quick, and serving never loads training.
 """
@@ -14,11 +14,14 @@ from pydantic import BaseModel, ValidationError
 
 from app.schemas import CaptionOptions
 from app.settings import ServiceSettings
+from app.sound_index import DEFAULT_FILE
 from models.errors import DiffusionLinkError, validation_faults
 
 USAGE_STATUS = 2
 """Exit status where nothing could be begun: settings, artifact, device or port."""
 INTERRUPTED_STATUS = 130
+
+_SERVING_COMMANDS = ("serve", "caption", "index", "search", "plan")
 
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
@@ -35,8 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_caption(commands)
+    _add_index(commands)
+    _add_search(commands)
     _add_plan(commands)
-    if arguments[:1] not in (["serve"], ["caption"], ["plan"]):
+    if not arguments or arguments[0] not in _SERVING_COMMANDS:
         from models.training.commands import add_commands, joined_words
 
         add_commands(commands)
@@ -104,6 +109,32 @@ def _add_caption(commands: Any) -> None:
     parser.set_defaults(run=_caption)
 
 
+def _add_index(commands: Any) -> None:
+    parser = commands.add_parser(
+        "index",
+        help="embed a folder of sounds, to be searched",
+        description="Embed every WAV, FLAC, OGG and MP3 below a folder. Run again, it embeds what is new or changed.",
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=DEFAULT_FILE, metavar="FILE", help="the index (%(default)s)")
+    _add_model_flags(parser)
+    parser.set_defaults(run=_index)
+
+
+def _add_search(commands: Any) -> None:
+    parser = commands.add_parser(
+        "search",
+        help="find sounds of an index by words",
+        description="List the sounds of an index that are nearest to a text.",
+    )
+    parser.add_argument("text", metavar="TEXT", help='what is heard, as "a dog barks"')
+    parser.add_argument("--index", type=Path, default=DEFAULT_FILE, metavar="FILE", help="the index (%(default)s)")
+    parser.add_argument("-k", dest="count", type=int, default=10, metavar="N", help="most sounds to list (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a sound, a line each")
+    _add_model_flags(parser)
+    parser.set_defaults(run=_search)
+
+
 def _add_plan(commands: Any) -> None:
     parser = commands.add_parser(
         "plan",
@@ -142,6 +173,22 @@ def _caption(parsed: argparse.Namespace) -> int:
     from app.command_caption import caption
 
     return caption(parsed.files, options, settings, as_json=parsed.json)
+
+
+def _index(parsed: argparse.Namespace) -> int:
+    settings = service_settings(parsed)
+    from app.command_index import index
+
+    return index(parsed.folder, parsed.output, settings)
+
+
+def _search(parsed: argparse.Namespace) -> int:
+    settings = service_settings(parsed)
+    if parsed.count < 1:
+        raise UsageError("-k: the least is 1")
+    from app.command_search import search
+
+    return search(parsed.text, parsed.index, parsed.count, settings, as_json=parsed.json)
 
 
 def _plan(parsed: argparse.Namespace) -> int:

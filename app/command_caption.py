@@ -2,40 +2,26 @@
 
 import asyncio
 import json
-import logging
-import os
-import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from app.bodies import captioned_file
 from app.captioning import AudioFile
 from app.engine import Engine
-from app.errors import detail_of
 from app.loading import load_pipeline
+from app.local_files import FAILED_STATUS, progress_bar, shown_name, work_on_files
 from app.schemas import CaptionedFile, CaptionOptions, ErrorDetail
 from app.settings import ServiceSettings
 from app.ticket import Ticket
 from app.times import StageTimes
-from models.errors import AudioError, AudioTooLongError, UnreadableAudioError
 from models.pipeline import Pipeline
 
-FAILED_STATUS = 1
-"""Exit status where a file could not be captioned."""
-_FILES_AT_ONCE = 16
-_MAX_FILE_BYTES = 1024**3
-
 Outcome = CaptionedFile | ErrorDetail
-
-_log = logging.getLogger(__name__)
 
 
 def caption(paths: Sequence[str], options: CaptionOptions, settings: ServiceSettings, *, as_json: bool) -> int:
@@ -55,9 +41,7 @@ async def _print_all(
 ) -> list[Outcome]:
     """Print a JSON line as soon as each file is done, or all of them as one table."""
     outcomes: list[Outcome] = []
-    stderr = Console(stderr=True)
-    columns = ("captioning", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=as_json or not stderr.is_terminal) as progress:
+    with progress_bar("captioning", hidden=as_json) as progress:
         task = progress.add_task("", total=len(paths))
         async for outcome in caption_files(pipeline, paths, options, settings):
             if as_json:
@@ -74,39 +58,12 @@ async def caption_files(
     pipeline: Pipeline, paths: Sequence[str], options: CaptionOptions, settings: ServiceSettings
 ) -> AsyncIterator[Outcome]:
     """Caption files, several at once, in their order; a file that cannot be used is an ErrorDetail."""
-    engine = Engine(pipeline, settings)
-    engine.start()
-    try:
-        at_once = min(_FILES_AT_ONCE, settings.queue_capacity)
-        for start in range(0, len(paths), at_once):
-            part = paths[start : start + at_once]
-            for outcome in await asyncio.gather(*(_caption_file(engine, path, options) for path in part)):
-                yield outcome
-    finally:
-        engine.close()
 
+    async def work(engine: Engine, file: AudioFile) -> CaptionedFile:
+        return captioned_file(None, await engine.caption(file, options, Ticket(), StageTimes()), options)
 
-async def _caption_file(engine: Engine, path: str, options: CaptionOptions) -> Outcome:
-    try:
-        clip = await engine.caption(AudioFile(None, partial(_read, Path(path))), options, Ticket(), StageTimes())
-    except AudioError as error:
-        return detail_of(error)
-    except OSError as error:
-        return ErrorDetail(type="unreadable_file", message=error.strerror or str(error))
-    except Exception as error:
-        # Whatever it is, the other files are captioned.
-        _log.exception("%s failed for no fault of its own", path)
-        return detail_of(error)
-    return captioned_file(None, clip, options)
-
-
-def _read(path: Path) -> bytes:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise UnreadableAudioError("not a plain file")
-    if status.st_size > _MAX_FILE_BYTES:
-        raise AudioTooLongError(f"the file has {status.st_size} bytes; the most is {_MAX_FILE_BYTES}")
-    return path.read_bytes()
+    async for outcome in work_on_files(pipeline, paths, settings, work):
+        yield outcome
 
 
 def _json_line(path: str, outcome: Outcome) -> dict[str, Any]:
@@ -118,8 +75,7 @@ def _json_line(path: str, outcome: Outcome) -> dict[str, Any]:
 def _table(paths: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
     table = Table("File", "Time", "Caption", "Score")
     for path, outcome in zip(paths, outcomes, strict=True):
-        # Names are bytes, and need not be UTF-8.
-        name = Text(os.fsencode(path).decode(errors="replace"))
+        name = Text(shown_name(path))
         if isinstance(outcome, ErrorDetail):
             table.add_row(name, "", Text(outcome.message, style="red"), "")
             continue

@@ -124,6 +124,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (
         "serve",
         "caption",
+        "index",
+        "search",
         "plan",
         "corpus",
         "train-clap",
@@ -161,7 +163,7 @@ def test_evaluate_and_evaluate_gap_are_two_commands(tmp_path: Path, capsys: pyte
         assert capsys.readouterr().err.startswith(f"diffusion-link {' '.join(words)}: ")
 
 
-@pytest.mark.parametrize("command", ["serve", "plan"])
+@pytest.mark.parametrize("command", ["serve", "index", "search", "plan"])
 def test_serving_and_help_load_neither_training_nor_torch(command: str) -> None:
     code = (
         "import sys; from app import cli\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import command_caption
+from app import command_caption, local_files
 from app.command_caption import caption
 from app.schemas import CaptionOptions
 from app.settings import ServiceSettings
@@ -81,7 +81,7 @@ def test_bad_files_harm_no_neighbour(files: list[str], tmp_path: Path, capsys: p
 def test_a_file_that_is_too_large(
     files: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_caption, "_MAX_FILE_BYTES", 20_000)
+    monkeypatch.setattr(local_files, "_MAX_FILE_BYTES", 20_000)
     assert caption(files[:2], CaptionOptions(), ServiceSettings(), as_json=True) == 1
     fine, large = _lines(capsys)
     assert "caption" in fine
@@ -115,8 +115,8 @@ def test_a_fault_of_the_program_is_an_error_of_its_file(
             raise ZeroDivisionError
         return path.read_bytes()
 
-    monkeypatch.setattr(command_caption, "_read", fail_on_the_first)
-    assert caption(files, CaptionOptions(), ServiceSettings(), as_json=True) == command_caption.FAILED_STATUS
+    monkeypatch.setattr(local_files, "_read", fail_on_the_first)
+    assert caption(files, CaptionOptions(), ServiceSettings(), as_json=True) == local_files.FAILED_STATUS
     failed, *others = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert failed["error"]["type"] == "internal_error"
     assert [line["file"] for line in others if line["caption"]] == files[1:]
