@@ -61,8 +61,11 @@ class FairQueue(Generic[T]):
 
     def remove(self, unwanted: Callable[[T], bool]) -> list[T]:
         """Take items out without serving them."""
-        removed = [waiting for waiting in self._waiting if unwanted(waiting.item)]
-        if removed:
-            self._waiting = [waiting for waiting in self._waiting if not unwanted(waiting.item)]
-            self.cost -= sum(waiting.cost for waiting in removed)
+        removed: list[_Waiting[T]] = []
+        kept: list[_Waiting[T]] = []
+        for waiting in self._waiting:
+            # Asked once: a caller on another thread may give up its item at any time, and the answer is another one then.
+            (removed if unwanted(waiting.item) else kept).append(waiting)
+        self._waiting = kept
+        self.cost -= sum(waiting.cost for waiting in removed)
         return [waiting.item for waiting in removed]

@@ -144,6 +144,19 @@ def test_a_flow_that_was_served_is_forgotten() -> None:
     assert sum(flow() is not None for flow in flows) <= 1
 
 
+def test_an_item_that_is_given_up_while_others_are_taken_out_is_taken_out_whole_or_not_at_all() -> None:
+    queue = FairQueue[str]()
+    queue.push("a", "flow", 2)
+    queue.push("b", "flow", 3)
+    # Another thread gives up b between two looks at it.
+    given_up = {"a": iter([True, True]), "b": iter([False, True])}
+    assert queue.remove(lambda item: next(given_up[item])) == ["a"]
+    assert list(queue) == ["b"]
+    assert queue.cost == 3
+    assert queue.remove(lambda item: next(given_up[item])) == ["b"]
+    assert queue.cost == len(queue) == 0
+
+
 @settings(deadline=None, database=None, max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5)), max_size=40), st.integers(1, 6))
 def test_flows_that_wait_together_differ_by_no_more_than_two_items(pushes: list[tuple[str, int]], at_once: int) -> None:
