@@ -18,7 +18,8 @@ from models.errors import ArtifactError, SourceError
 from tests.models.clap_releases import TEXTS, laion_state, write_laion, write_tokenizer, write_transformers
 from tests.models.test_clap_encoder import make_encoder
 
-_RECORDINGS = sorted(path for path in (Path(__file__).parents[2] / "examples").iterdir() if path.suffix != ".md")
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_RECORDINGS = sorted(path for path in _EXAMPLES.iterdir() if path.suffix in {".flac", ".mp3", ".ogg", ".wav"})
 
 
 def _windows() -> np.ndarray:

@@ -21,7 +21,8 @@ from models.clap.laion_checkpoint import laion_config
 from models.clap.store import load_clap
 from tests.models.clap_releases import TEXTS, clap_config, laion_state, spread_weights, write_laion, write_tokenizer
 
-_RECORDINGS = sorted(path for path in (Path(__file__).parents[2] / "examples").iterdir() if path.suffix != ".md")
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_RECORDINGS = sorted(path for path in _EXAMPLES.iterdir() if path.suffix in {".flac", ".mp3", ".ogg", ".wav"})
 _SIZES = {"HTSAT-tiny": (96, [2, 2, 6, 2]), "HTSAT-base": (128, [2, 2, 12, 2])}
 
 

@@ -11,7 +11,8 @@ from transformers import ClapFeatureExtractor
 from models.audio import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioLimits, cut_windows, decode_audio
 from models.clap.log_mel import MAX_FREQUENCY_HZ, MIN_FREQUENCY_HZ, NUM_FRAMES, NUM_MELS, LogMel
 
-_RECORDINGS = sorted(path for path in (Path(__file__).parents[2] / "examples").iterdir() if path.suffix != ".md")
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_RECORDINGS = sorted(path for path in _EXAMPLES.iterdir() if path.suffix in {".flac", ".mp3", ".ogg", ".wav"})
 
 
 def _signals() -> dict[str, np.ndarray]:
