@@ -3,7 +3,8 @@
 #   make serve                          caption sounds on http://127.0.0.1:8000 (HOST=, PORT= and SERVE_FLAGS= change it)
 #   make test                           run the tests; fails below 95 % coverage of app and models
 #   make test-laion                     compare our reading of LAION's checkpoints with laion-clap's own, in .venv-laion (6 GB)
-#   make check                          ruff, mypy in strict mode, import contracts
+#   make check                          ruff, mypy in strict mode, import contracts, and what `make docs` does
+#   make docs                           build the documentation into site/; a warning is an error
 #   make setup                          only install
 #   make serve TORCH_INDEX=URL          take torch from another package index, such as PyTorch's own of CPU builds
 
@@ -20,7 +21,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constr
 PINS := pyproject.toml constraints.txt
 
 .DELETE_ON_ERROR:
-.PHONY: help setup serve test test-laion check format clean
+.PHONY: help setup serve test test-laion check docs format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -40,19 +41,22 @@ test: .venv/dev.stamp
 test-laion: .venv-laion/stamp
 	HF_HUB_OFFLINE=1 .venv-laion/bin/python -m pytest --log-cli-level=INFO $(PYTEST_FLAGS) tests/models/test_clap_laion.py
 
-check: .venv/dev.stamp
+check: .venv/dev.stamp docs
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy examples
 	$(BIN)/lint-imports --no-logo
 
+docs: .venv/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .venv-laion
+	rm -rf .venv .venv-laion site
 
 # What serving needs: not the linters, not the metrics of captions.
 .venv/serve.stamp: .venv/build.stamp

@@ -1,4 +1,4 @@
-"""README's production section, pasted into a shell: from tables of captions to an artifact that is served."""
+"""The production section of docs/training.md, pasted into a shell: from tables of captions to an artifact that is served."""
 
 import json
 import os
@@ -20,8 +20,8 @@ _SERVE = "diffusion-link serve --artifact $WORK/artifact"
 
 def _block() -> list[str]:
     """The commands of the section, without those that set up the project and without the last, which does not end."""
-    section = (_ROOT / "README.md").read_text(encoding="utf-8").partition(_HEADING)[2]
-    lines = section.split("```\n")[1].splitlines()
+    section = (_ROOT / "docs" / "training.md").read_text(encoding="utf-8").partition(_HEADING)[2]
+    lines = section.split("```bash\n")[1].partition("```")[0].splitlines()
     assert lines[0].startswith("make setup")
     assert lines[-1].startswith(_SERVE)
     return lines[1:-1]
