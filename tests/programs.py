@@ -9,6 +9,8 @@ import pytest
 
 # Read here: a test finds none of the service's variables in its environment.
 _REQUIRED = os.environ.get("DIFFUSION_LINK_REQUIRE_PROMTOOL") == "1"
+RUN_DOCKERFILE = os.environ.get("DIFFUSION_LINK_RUN_DOCKERFILE") == "1"
+"""Whether the Dockerfile's commands are to be run: minutes, gigabytes, and a package registry."""
 
 
 def debian_program(name: str) -> str:

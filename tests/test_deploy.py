@@ -1,13 +1,11 @@
 """The image agrees with the project and the service, and every requirement has its pin; see tests/deploy for the rest."""
 
 import json
-import shlex
 import subprocess
 import sys
 import threading
 import tomllib
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from app.settings import ServiceSettings
+from deploy.plain_image.dockerfile import check_copies, read_ignored, read_instructions, read_stages, sent
 from tests.programs import linter
 
 ROOT = Path(__file__).parent.parent
@@ -23,48 +22,25 @@ PORT = ServiceSettings.model_fields["port"].default
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions with their arguments, continued lines joined."""
-    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line[:1].isupper())]
+INSTRUCTIONS = read_instructions((ROOT / "Dockerfile").read_text(encoding="utf-8"))
 
 
 def arguments(instruction: str) -> list[str]:
-    return [rest for word, rest in instructions() if word == instruction]
+    return [found.text for found in INSTRUCTIONS if found.word == instruction]
 
 
-def final_stage() -> list[tuple[str, str]]:
-    listed = instructions()
-    last = max(index for index, (word, _) in enumerate(listed) if word == "FROM")
-    return listed[last:]
-
-
-def reaches_the_build(path: str) -> bool:
-    """Whether .dockerignore lets a path through: the last pattern that matches what it has in the root decides."""
-    path, ignored = path.partition("/")[0], False
-    for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
-        pattern = line.removeprefix("!")
-        if line and not line.startswith("#") and fnmatch(path, pattern):
-            ignored = not line.startswith("!")
-    return not ignored
+def final_stage(instruction: str) -> list[str]:
+    return [found.text for found in read_stages(INSTRUCTIONS)[1][-1].instructions if found.word == instruction]
 
 
 def test_everything_the_image_copies_exists_and_reaches_the_build() -> None:
-    sources = [source for copy in arguments("COPY") if not copy.startswith("--from=") for source in shlex.split(copy)[:-1]]
-    assert {"app", "models", "pyproject.toml", "constraints.txt"} <= set(sources)
-    for source in sources:
-        assert (ROOT / source).exists(), source
-        assert reaches_the_build(source), source
-    assert not reaches_the_build(".venv")
-    assert not reaches_the_build(".git")
-
-
-def test_the_image_copies_only_from_stages_that_it_has() -> None:
-    stages = {rest.partition(" AS ")[2] for rest in arguments("FROM")}
-    copied = {copy.split()[0].removeprefix("--from=") for copy in arguments("COPY") if copy.startswith("--from=")}
-    assert copied
-    assert copied <= stages
-    assert "from=package," in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    _, stages = read_stages(INSTRUCTIONS)
+    check_copies(stages, ROOT)
+    sources = {source for found in INSTRUCTIONS if found.word == "COPY" for source in found.paths()[0]}
+    assert {"app", "models", "pyproject.toml", "constraints.txt"} <= sources
+    patterns = read_ignored(ROOT)
+    for path in (".venv", ".git", "work", "secrets/api_keys", "app/__pycache__", "models/clap/store.pyc"):
+        assert not sent(path, patterns), path
 
 
 def test_the_image_is_pinned_and_of_the_python_that_is_required() -> None:
@@ -74,30 +50,29 @@ def test_the_image_is_pinned_and_of_the_python_that_is_required() -> None:
 
 
 def test_the_image_serves_on_all_interfaces_without_root_and_without_a_shell() -> None:
-    final = final_stage()
-    (user,) = [rest for word, rest in final if word == "USER"]
+    (user,) = final_stage("USER")
     # Numbers, so that an orchestrator can see that it is not root.
     assert all(int(number) > 0 for number in user.split(":"))
-    (command,) = [json.loads(rest) for word, rest in final if word == "CMD"]
+    (command,) = map(json.loads, final_stage("CMD"))
     assert command == ["diffusion-link", "serve", "--host", "0.0.0.0"]
     assert command[0] in PYPROJECT["project"]["scripts"]
-    assert [rest for word, rest in final if word == "EXPOSE"] == [str(PORT)]
-    assert any("HF_HUB_OFFLINE=1" in rest for word, rest in final if word == "ENV")
+    assert final_stage("EXPOSE") == [str(PORT)]
+    assert any("HF_HUB_OFFLINE=1" in variables for variables in final_stage("ENV"))
 
 
 def test_the_image_serves_the_artifact_that_it_copies() -> None:
-    (variables,) = [rest for word, rest in final_stage() if word == "ENV"]
-    (copied,) = [copy.split()[2] for copy in arguments("COPY") if copy.startswith("--from=artifact")]
+    (variables,) = final_stage("ENV")
+    (copied,) = [found.paths()[1] for found in INSTRUCTIONS if found.flags.get("from") == "artifact"]
     assert f"DIFFUSION_LINK_ARTIFACT={copied}" in variables.split()
     assert (ROOT / "models" / "embedded" / "artifact.json").is_file()
     assert arguments("COPY").count("models/embedded /") == 1
 
 
 def test_no_build_tool_is_left_in_the_image() -> None:
-    last = [rest for word, rest in final_stage() if word == "RUN"][-1]
+    last = final_stage("RUN")[-1]
     assert set(last.partition("pip uninstall")[2].split()) >= {"pip", "setuptools", "wheel"}
-    assert [rest for rest in arguments("RUN") if "-m venv" in rest and "--without-pip" not in rest] == []
-    assert not any("apt-get" in rest for rest in arguments("RUN"))
+    assert [run for run in arguments("RUN") if "-m venv" in run and "--without-pip" not in run] == []
+    assert not any("apt-get" in run for run in arguments("RUN"))
 
 
 def test_hadolint_finds_no_fault() -> None:
@@ -130,8 +105,7 @@ def service(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
 
 def test_the_health_check_passes_only_where_the_service_is_ready(service: tuple[int, int]) -> None:
     port, status = service
-    (check,) = [rest for word, rest in final_stage() if word == "HEALTHCHECK"]
-    command = json.loads(check.partition("CMD ")[2])
+    (command,) = [found.command() for found in INSTRUCTIONS if found.word == "HEALTHCHECK"]
     assert command[0] == "python"
     environment = {"DIFFUSION_LINK_PORT": str(port)}
     outcome = subprocess.run([sys.executable, *command[1:]], env=environment, capture_output=True, check=False)
