@@ -46,6 +46,7 @@ check: .venv/dev.stamp docs
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/mypy examples
+	$(BIN)/mypy -p deploy.plain_image
 	$(BIN)/lint-imports --no-logo
 
 docs: .venv/dev.stamp
