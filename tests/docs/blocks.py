@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "examples" / "README.md"]
 COMMANDS = {"bash", "console", "python", "js"}
 """What can be run. Every block must say what it is, so that none is overlooked."""
-OTHERS = {"json", "promql", "text", "toml"}
+OTHERS = {"json", "promql", "text", "toml", "yaml"}
 
 _FENCE = re.compile(r"```(.*)")
 _NOT_RUN = re.compile(r"<!-- not run: (\S.*) -->")
