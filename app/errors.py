@@ -1,4 +1,4 @@
-"""Errors of the service, and the one table from an error to its HTTP status; the OpenAPI responses come from it too.
+"""Errors of the service, and the one table from an error to its HTTP status; error_responses.py makes OpenAPI's from it.
 
 ServiceError                       the service refuses a whole request; never the fault of one file in it
 ├── MalformedMultipartError, FieldError, MissingFileError, TooManyFilesError
@@ -11,9 +11,8 @@ ServiceError                       the service refuses a whole request; never th
 Errors of single files and texts are `models.errors.InputError`; a full queue is `app.stage.QueueFullError`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -92,60 +91,164 @@ class AllFilesFailedError(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class ErrorRow:
-    """One row of the table; `paths` says which kinds of OpenAPI operations list it."""
+    """One row of the table; `paths` says which kinds of OpenAPI operations can answer it, `example` is a message of it."""
 
     error: type[Exception]
     status: int
     type: str
     meaning: str
     paths: tuple[str, ...]
+    example: str = ""
 
 
 _AUDIO, _TEXT, _WORK = ("audio",), ("text",), ("audio", "text")
-_STATE = ("audio", "text", "info", "health")
-_ANY = (*_STATE, "metrics")
+_READY = ("audio", "text", "info", "ready")
+_ANY = (*_READY, "live", "metrics")
+_UNLISTED = ()
+"""Answered by no operation: outside of all of them, or the root of errors that have rows of their own."""
+_FAULT = "A fault of the service; its log has the request id."
 
 TABLE = (
-    ErrorRow(MalformedMultipartError, 400, "malformed_multipart", "The multipart body cannot be read.", _AUDIO),
-    ErrorRow(UnauthorizedError, 401, "unauthorized", "The request brings no valid API key.", ()),
-    ErrorRow(PayloadTooLargeError, 413, "payload_too_large", "The body is larger than max_upload_bytes.", _WORK),
-    ErrorRow(UnsupportedMediaTypeError, 415, "unsupported_media_type", "The content type is not taken here.", _WORK),
-    ErrorRow(RequestValidationError, 422, "invalid_request", "A query parameter is unknown or out of range.", _ANY),
-    ErrorRow(InvalidBodyError, 422, "invalid_request", "The JSON body is not what the path takes.", _TEXT),
-    ErrorRow(FieldError, 422, "invalid_field", "A form part is not called file, or is not a file.", _AUDIO),
-    ErrorRow(MissingFileError, 422, "missing_file", "The form holds no file.", _AUDIO),
-    ErrorRow(TooManyFilesError, 422, "too_many_files", "More files than max_files.", _AUDIO),
-    ErrorRow(TooManyTextsError, 422, "too_many_texts", "More texts than max_texts.", _TEXT),
+    ErrorRow(
+        MalformedMultipartError,
+        400,
+        "malformed_multipart",
+        "The multipart body cannot be read.",
+        _AUDIO,
+        "the form breaks off before its last boundary",
+    ),
+    ErrorRow(
+        UnauthorizedError,
+        401,
+        "unauthorized",
+        "The request brings no valid API key.",
+        _UNLISTED,
+        "there is no API key; send one as Authorization: Bearer KEY, or as X-API-Key: KEY",
+    ),
+    ErrorRow(HTTPException, 404, "not_found", "There is no such path.", _UNLISTED, "Not Found"),
+    ErrorRow(HTTPException, 405, "method_not_allowed", "The path has other methods.", _UNLISTED, "Method Not Allowed"),
+    ErrorRow(
+        PayloadTooLargeError,
+        413,
+        "payload_too_large",
+        "The body is larger than max_upload_bytes, or than max_texts of max_text_chars.",
+        _WORK,
+        "the body is larger than 67108864 bytes",
+    ),
+    ErrorRow(
+        UnsupportedMediaTypeError,
+        415,
+        "unsupported_media_type",
+        "The content type is not taken here.",
+        _WORK,
+        "text/plain is not taken here; send application/json",
+    ),
+    ErrorRow(
+        RequestValidationError,
+        422,
+        "invalid_request",
+        "A query parameter is unknown or out of range, or x-timeout-ms is.",
+        _ANY,
+        "query.colour: Extra inputs are not permitted",
+    ),
+    ErrorRow(
+        InvalidBodyError, 422, "invalid_request", "The JSON body is not what the path takes.", _TEXT, "texts: Field required"
+    ),
+    ErrorRow(
+        FieldError,
+        422,
+        "invalid_field",
+        "A form part is not called file, or is not a file.",
+        _AUDIO,
+        "dog.wav: the part 'audio' of the form is not called 'file'",
+    ),
+    ErrorRow(
+        MissingFileError,
+        422,
+        "missing_file",
+        "The form holds no file.",
+        _AUDIO,
+        "the form has no part; send the audio in the part 'file'",
+    ),
+    ErrorRow(TooManyFilesError, 422, "too_many_files", "More files than max_files.", _AUDIO, "a request may hold 16 files"),
+    ErrorRow(
+        TooManyTextsError, 422, "too_many_texts", "More texts than max_texts.", _TEXT, "257 texts; a request may hold 256"
+    ),
     *(
-        ErrorRow(error, 422, error.type, str(error.__doc__), _AUDIO)
-        for error in (
-            domain.EmptyAudioError,
-            domain.UnreadableAudioError,
-            domain.DamagedAudioError,
-            domain.UnsupportedAudioError,
-            domain.AudioTooShortError,
-            domain.AudioTooLongError,
-            domain.AudioError,
+        ErrorRow(error, 422, error.type, str(error.__doc__), _AUDIO, example)
+        for error, example in (
+            (domain.EmptyAudioError, "dog.wav: the file is empty"),
+            (domain.UnreadableAudioError, "dog.wav: not a WAV, FLAC, OGG or MP3 file"),
+            (domain.DamagedAudioError, "dog.wav: the file holds samples that are not finite numbers (NaN or infinity)"),
+            (domain.UnsupportedAudioError, "dog.wav: a sample rate of 384000 Hz is not supported (4000 to 192000 Hz)"),
+            (domain.AudioTooShortError, "dog.wav: the clip lasts 0.0208 ms; the least is 50 ms"),
+            (domain.AudioTooLongError, "dog.wav: the clip is longer than 600 s"),
         )
     ),
-    ErrorRow(domain.TextError, 422, domain.TextError.type, "A text is blank or longer than max_text_chars.", _TEXT),
-    ErrorRow(domain.InputError, 422, domain.InputError.type, str(domain.InputError.__doc__), _WORK),
-    ErrorRow(QueueFullError, 429, "queue_full", "No free place; try again after Retry-After seconds.", _WORK),
-    ErrorRow(Exception, 500, "internal_error", "A fault of the service; its log has the request id.", _ANY),
-    ErrorRow(NotReadyError, 503, "not_ready", "The service is loading or shutting down.", _STATE),
-    ErrorRow(UnhealthyError, 503, "unhealthy", "The service needs a restart.", _STATE),
-    ErrorRow(StageClosedError, 503, "shutting_down", "The service stopped before the answer was ready.", _WORK),
-    ErrorRow(domain.DeviceMemoryError, 503, "out_of_memory", "The device has no memory for this item now.", _WORK),
-    ErrorRow(RequestTimeoutError, 504, "timeout", "No answer within request_timeout_s, or x-timeout-ms.", _WORK),
+    ErrorRow(domain.AudioError, 422, domain.AudioError.type, str(domain.AudioError.__doc__), _UNLISTED),
+    ErrorRow(
+        domain.TextError,
+        422,
+        domain.TextError.type,
+        "A text is blank or longer than max_text_chars.",
+        _TEXT,
+        "texts.1: the text is blank",
+    ),
+    ErrorRow(domain.InputError, 422, domain.InputError.type, str(domain.InputError.__doc__), _UNLISTED),
+    ErrorRow(
+        QueueFullError,
+        429,
+        "queue_full",
+        "No free place; try again after Retry-After seconds.",
+        _WORK,
+        "64 of 64 places are taken; this request needs 1 more",
+    ),
+    ErrorRow(Exception, 500, "internal_error", _FAULT, _ANY, _FAULT),
+    ErrorRow(NotReadyError, 503, "not_ready", "The service is loading or shutting down.", _READY, "the service is loading"),
+    ErrorRow(
+        UnhealthyError,
+        503,
+        "unhealthy",
+        "The service needs a restart.",
+        (*_READY, "live"),
+        "a worker of the service is gone; restart it",
+    ),
+    ErrorRow(
+        StageClosedError,
+        503,
+        "shutting_down",
+        "The service stopped before the answer was ready.",
+        _WORK,
+        "the embed stage closed before this item was done",
+    ),
+    ErrorRow(
+        domain.DeviceMemoryError,
+        503,
+        "out_of_memory",
+        "The device has no memory for this item now.",
+        _WORK,
+        "dog.wav: cuda:0 is out of memory",
+    ),
+    ErrorRow(
+        RequestTimeoutError,
+        504,
+        "timeout",
+        "No answer within request_timeout_s, or x-timeout-ms.",
+        _WORK,
+        "no answer within 0.05 s",
+    ),
 )
-_ROWS = {row.error: row for row in TABLE}
-_HTTP_TYPES = {404: "not_found", 405: "method_not_allowed"}
+_ROWS = {row.error: row for row in TABLE if row.error is not HTTPException}
+HTTP_ROWS = {row.status: row for row in TABLE if row.error is HTTPException}
+"""Of Starlette's own errors; it raises no others here."""
 
 
 def row_of(error: Exception) -> ErrorRow:
     """The row of the nearest listed class of an error."""
     if isinstance(error, AllFilesFailedError):
         return row_of(error.failures[0][1])
+    if isinstance(error, HTTPException):
+        return HTTP_ROWS.get(error.status_code, _ROWS[Exception])
     return next(_ROWS[parent] for parent in type(error).__mro__ if parent in _ROWS)
 
 
@@ -160,6 +263,8 @@ def detail_of(error: Exception) -> ErrorDetail:
         message = "; ".join(f"{name}: {text}" if name else text for name, text in details)
     elif isinstance(error, RequestValidationError):
         message = _validation_message(error)
+    elif isinstance(error, HTTPException) and row.error is HTTPException:
+        message = error.detail
     else:
         message = row.meaning if row.error is Exception else str(error)
     return ErrorDetail(type=row.type, message=message)
@@ -167,10 +272,8 @@ def detail_of(error: Exception) -> ErrorDetail:
 
 def error_response(trace: Trace, error: Exception) -> JSONResponse:
     """The response to a request that failed, noted in its trace."""
-    status, headers, detail = row_of(error).status, dict[str, str](), detail_of(error)
-    if isinstance(error, HTTPException):
-        status, headers = error.status_code, dict(error.headers or {})
-        detail = ErrorDetail(type=_HTTP_TYPES.get(status, "http_error"), message=error.detail)
+    status, detail = row_of(error).status, detail_of(error)
+    headers = dict((error.headers if isinstance(error, HTTPException) else None) or {})
     if status in (429, 503):
         headers["retry-after"] = str(error.retry_after_s if isinstance(error, QueueFullError) else _RETRY_AFTER_S)
     trace.error_type = detail.type
@@ -181,16 +284,6 @@ def error_response(trace: Trace, error: Exception) -> JSONResponse:
 async def handle_error(request: Request, error: Exception) -> JSONResponse:
     """The exception handler of everything that the table lists and of Starlette's own errors."""
     return error_response(trace_of(request.scope), error)
-
-
-def responses_for(path: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI error responses of the operations of one kind (audio, text, info, health, metrics)."""
-    rows = [row for row in TABLE if path in row.paths]
-    return {status: _response(row for row in rows if row.status == status) for status in {row.status for row in rows}}
-
-
-def _response(rows: Iterable[ErrorRow]) -> dict[str, Any]:
-    return {"model": ErrorBody, "description": "\n".join(f"- `{row.type}`: {row.meaning}" for row in rows)}
 
 
 def _validation_message(error: RequestValidationError) -> str:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.error_responses import described
 from app.errors import UnauthorizedError, error_response, row_of
 from app.logs import trace_of
 from app.web_files import PAGE_PATHS
@@ -120,16 +121,11 @@ def _declared(schema: dict[str, Any]) -> dict[str, Any]:
     """Add the security schemes and the 401 to every operation that needs a key; once or twice comes to the same."""
     schema["components"]["securitySchemes"] = _SCHEMES
     row = row_of(UnauthorizedError())
-    refusal = {
-        "description": f"- `{row.type}`: {row.meaning}",
-        "headers": {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
-    }
     for path, operations in schema["paths"].items():
         if path not in OPEN_PATHS:
             for operation in operations.values():
                 operation["security"] = [{name: []} for name in _SCHEMES]
-                operation["responses"] = dict(sorted((operation["responses"] | {str(row.status): refusal}).items()))
+                operation["responses"] = dict(sorted((operation["responses"] | {str(row.status): described(row)}).items()))
     return schema
 
 

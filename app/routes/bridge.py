@@ -10,8 +10,9 @@ from app.answers import answer_files
 from app.bodies import embedded_file
 from app.captioning import AudioFile, EmbeddedClip
 from app.engine import Engine
-from app.errors import responses_for
-from app.routes.audio_body import AUDIO_BODY
+from app.error_responses import responses_for
+from app.response_headers import timed_answer
+from app.routes.audio_body import audio_body
 from app.routes.deadline import client_deadline
 from app.schemas import BridgeOptions, BridgeResponse, EmbeddedFile, FailedFile
 from app.ticket import Ticket
@@ -20,9 +21,19 @@ from app.times import StageTimes
 router = APIRouter(dependencies=[Depends(client_deadline)])
 
 
-@router.post("/bridge", response_model=BridgeResponse, responses=responses_for("audio"), openapi_extra=AUDIO_BODY)
-async def bridge(request: Request, options: Annotated[BridgeOptions, Query()]) -> Response:
-    """Embed each file in the space of texts, for search with the vectors of POST /text."""
+@router.post(
+    "/bridge",
+    tags=["embeddings"],
+    summary="Embed sounds",
+    response_model=BridgeResponse,
+    responses=timed_answer("A result for each file, in their order.") | responses_for("audio"),
+    openapi_extra=audio_body("/bridge"),
+)
+async def embed_sounds(request: Request, options: Annotated[BridgeOptions, Query()]) -> Response:
+    """Embed each file in the space of texts, for search with the vectors of POST /text.
+
+    Embeddings have unit length, so that their scalar product is their cosine.
+    """
 
     async def work(engine: Engine, file: AudioFile, ticket: Ticket, times: StageTimes) -> EmbeddedClip:
         return await engine.embed(file, options.seed, ticket, times)

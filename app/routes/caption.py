@@ -10,8 +10,9 @@ from app.answers import answer_files
 from app.bodies import captioned_file
 from app.captioning import AudioFile, CaptionedClip
 from app.engine import Engine
-from app.errors import responses_for
-from app.routes.audio_body import AUDIO_BODY
+from app.error_responses import responses_for
+from app.response_headers import timed_answer
+from app.routes.audio_body import audio_body
 from app.routes.deadline import client_deadline
 from app.schemas import CaptionedFile, CaptionOptions, CaptionResponse, FailedFile
 from app.ticket import Ticket
@@ -20,9 +21,19 @@ from app.times import StageTimes
 router = APIRouter(dependencies=[Depends(client_deadline)])
 
 
-@router.post("/caption", response_model=CaptionResponse, responses=responses_for("audio"), openapi_extra=AUDIO_BODY)
-async def caption(request: Request, options: Annotated[CaptionOptions, Query()]) -> Response:
-    """Write a caption for each file."""
+@router.post(
+    "/caption",
+    tags=["captions"],
+    summary="Caption sounds",
+    response_model=CaptionResponse,
+    responses=timed_answer("A result for each file, in their order.") | responses_for("audio"),
+    openapi_extra=audio_body("/caption"),
+)
+async def caption_sounds(request: Request, options: Annotated[CaptionOptions, Query()]) -> Response:
+    """Write a caption for each file, with the cosine that says how well it fits.
+
+    The query asks for more candidates, or for a caption of each window of 10 s too.
+    """
 
     async def work(engine: Engine, file: AudioFile, ticket: Ticket, times: StageTimes) -> CaptionedClip:
         return await engine.caption(file, options, ticket, times)

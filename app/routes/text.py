@@ -8,8 +8,11 @@ from starlette.responses import Response
 
 from app.answers import until_gone
 from app.bodies import embedded_texts, render
-from app.errors import InvalidBodyError, TooManyTextsError, UnsupportedMediaTypeError, responses_for
+from app.error_responses import responses_for
+from app.errors import InvalidBodyError, TooManyTextsError, UnsupportedMediaTypeError
+from app.examples import TEXTS
 from app.logs import trace_of
+from app.response_headers import timed_answer
 from app.routes.deadline import client_deadline
 from app.schemas import TextOptions, TextRequest, TextResponse
 from app.service import service_of
@@ -24,13 +27,26 @@ _SHOWN_FAULTS = 3
 _JSON_BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": TextRequest.model_json_schema()}},
+        "description": "Up to 256 texts of 1,000 characters.",
+        "content": {
+            "application/json": {
+                "schema": TextRequest.model_json_schema(),
+                "examples": {"texts": {"summary": "Two texts", "value": TEXTS}},
+            }
+        },
     }
 }
 
 
-@router.post("/text", response_model=TextResponse, responses=responses_for("text"), openapi_extra=_JSON_BODY)
-async def text(request: Request, options: Annotated[TextOptions, Query()]) -> Response:
+@router.post(
+    "/text",
+    tags=["embeddings"],
+    summary="Embed texts",
+    response_model=TextResponse,
+    responses=timed_answer("A result for each text, in their order.") | responses_for("text"),
+    openapi_extra=_JSON_BODY,
+)
+async def embed_texts(request: Request, options: Annotated[TextOptions, Query()]) -> Response:
     """Embed texts in the space that POST /bridge puts sounds in."""
     service, trace, times = service_of(request), trace_of(request.scope), StageTimes()
     engine = service.ready_engine()

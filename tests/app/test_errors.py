@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from app import errors
+from app.error_responses import responses_for
 from app.errors import (
     TABLE,
     AllFilesFailedError,
@@ -15,7 +17,6 @@ from app.errors import (
     TooManyFilesError,
     detail_of,
     error_response,
-    responses_for,
     row_of,
 )
 from app.logs import begin_trace
@@ -29,8 +30,8 @@ _OPERATIONS = {
     ("/bridge", "post"): "audio",
     ("/text", "post"): "text",
     ("/models", "get"): "info",
-    ("/health/live", "get"): "health",
-    ("/health/ready", "get"): "health",
+    ("/health/live", "get"): "live",
+    ("/health/ready", "get"): "ready",
     ("/metrics", "get"): "metrics",
 }
 
@@ -79,6 +80,20 @@ def test_one_type_has_one_status() -> None:
 def test_what_users_see(error: Exception, status: int, error_type: str, message: str) -> None:
     detail = detail_of(error)
     assert (row_of(error).status, detail.type, detail.message) == (status, error_type, message)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "error_type", "message"),
+    [
+        (HTTPException(404), 404, "not_found", "Not Found"),
+        (HTTPException(405, headers={"Allow": "GET"}), 405, "method_not_allowed", "Method Not Allowed"),
+        (HTTPException(418, "secret"), 500, "internal_error", "A fault of the service; its log has the request id."),
+    ],
+)
+def test_starlette_s_own_errors(error: HTTPException, status: int, error_type: str, message: str) -> None:
+    response = error_response(begin_trace({}, "id"), error)
+    assert (response.status_code, response.headers.get("allow")) == (status, "GET" if status == 405 else None)
+    assert (detail_of(error).type, detail_of(error).message) == (error_type, message)
 
 
 @pytest.mark.parametrize(

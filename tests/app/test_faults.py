@@ -85,6 +85,16 @@ def test_a_client_that_hangs_up_while_its_batch_runs(server: Server, stage: str,
     assert server.has_begun(clip, "write") is (stage == "write")
 
 
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
+def test_head_has_no_body(server: Server, path: str) -> None:
+    with server.connect() as client:
+        client.sendall(f"HEAD {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    start, end, body = answer.partition(b"\r\n\r\n")
+    assert start.startswith(b"HTTP/1.1 200 ")
+    assert (end, body) == (b"\r\n\r\n", b"")
+
+
 def test_a_deadline_of_the_client_ends_the_request_and_its_work(server: Server) -> None:
     before = _dropped(server)
     server.hold("embed")

@@ -36,6 +36,21 @@ async def test_health(running: Running) -> None:
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
+async def test_head_is_answered_as_get_is(running: Running, path: str) -> None:
+    head, get = await running.http.head(path), await running.http.get(path)
+    assert head.status_code == get.status_code == 200
+    own = {"x-request-id", "x-total-ms"}
+    assert {**head.headers, **dict.fromkeys(own)} == {**get.headers, **dict.fromkeys(own)}
+
+
+async def test_head_says_when_it_is_not_ready(running: Running) -> None:
+    await running.service.drain()
+    assert (await running.http.head("/health/ready")).status_code == 503
+    assert (await running.http.head("/health/live")).status_code == 200
+    assert (await running.http.head("/caption")).status_code == 405
+
+
 async def test_before_the_artifact_is_loaded(wav: bytes) -> None:
     app = create_app(ServiceSettings(), load=FakePipeline().load)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
