@@ -73,6 +73,7 @@ PAGE_PATHS = frozenset({"/", *(f"/page/{name}" for name in PAGE_FILES)})
 """Everything that the page is made of; nothing of it is a secret, so no path here needs an API key."""
 DOCS = WebFile.read(_OURS, "docs.html", _DOCS_POLICY)
 DOCS_FILES = {
+    "docs.css": WebFile.read(_OURS, "docs.css", _DOCS_POLICY),
     "docs.js": WebFile.read(_OURS, "docs.js", _DOCS_POLICY),
     "swagger-ui-bundle.js": WebFile.read(_SWAGGER, "swagger-ui-bundle.js", _DOCS_POLICY),
     "swagger-ui.css": WebFile.read(_SWAGGER, "swagger-ui.css", _DOCS_POLICY),

@@ -61,7 +61,7 @@ async def test_nothing_else_of_the_package_is_served(running: Running, path: str
 
 async def test_every_file_of_the_folder_is_served() -> None:
     ours = {entry.name for entry in (files("app") / "web").iterdir()}
-    assert ours == {*PAGE_FILES, "index.html", "docs.html", "docs.js"}
+    assert ours == {*PAGE_FILES, "index.html", "docs.css", "docs.html", "docs.js"}
 
 
 @pytest.mark.parametrize("path", [path for path in _ALL if "swagger" not in path])
