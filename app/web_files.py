@@ -53,16 +53,27 @@ _PAGE_POLICY = _NOWHERE_ELSE + "img-src 'self'; media-src blob:"
 _DOCS_POLICY = _NOWHERE_ELSE + "img-src 'self' data:"
 """Swagger UI's style sheet holds its icons as data: URLs."""
 _PAGE_NAMES = (
+    "copy.js",
+    "dom.js",
     "errors.js",
+    "files.js",
+    "finder.js",
     "icon.svg",
+    "list.css",
+    "list.js",
     "page.css",
     "page.js",
     "player.js",
+    "progress.js",
     "recorder-worklet.js",
     "recorder.js",
+    "recording.js",
     "result.css",
     "result.js",
+    "search.js",
     "service.js",
+    "sounds.js",
+    "turns.js",
     "wav.js",
     "waveform.js",
 )

@@ -1,5 +1,7 @@
 // Says what went wrong, in the service's own words.
 
+import { byId } from "./dom.js";
+
 const TITLES = {
   empty_audio: "The file is empty",
   unreadable_audio: "This is not a sound that the service can read",
@@ -20,17 +22,27 @@ const TITLES = {
 };
 const WORTH_ANOTHER_TRY = new Set(["queue_full", "not_ready", "shutting_down", "timeout", "out_of_memory", "unreachable"]);
 
-const byId = (id) => document.getElementById(id);
+/** Whether the same may work a little later. */
+export function isPassing(error) {
+  return WORTH_ANOTHER_TRY.has(error.type);
+}
+
+export function titleOf(error) {
+  return TITLES[error.type] ?? "That did not work";
+}
 
 export function hideError() {
   byId("error").hidden = true;
 }
 
-/** Show an error of the service, or any other that has a type and a message. */
-export function showError({ type, message, requestId, retryAfterS }) {
-  byId("error-title").textContent = TITLES[type] ?? "That did not work";
+/** Show an error of the service, or any other that has a type and a message; `onRetry()` is what to do again. */
+export function showError(error, onRetry = null) {
+  const { type, message, requestId, retryAfterS } = error;
+  byId("error-title").textContent = titleOf(error);
   byId("error-message").textContent = retryAfterS ? `${message} (Try again in ${retryAfterS} s.)` : message;
   byId("error-details").textContent = requestId ? `Error ${type}, request ${requestId}` : "";
-  byId("retry").hidden = !WORTH_ANOTHER_TRY.has(type);
+  byId("retry").hidden = !(onRetry && isPassing(error));
+  byId("retry").onclick = onRetry;
   byId("error").hidden = false;
+  byId("error").scrollIntoView({ block: "nearest" });
 }

@@ -1,70 +1,174 @@
-// Puts the page together: a sound comes in by drop, choice or microphone, goes to the service, and its captions come out.
+// Puts the page together: sounds come in by drop, choice or microphone, go to the service, and their captions come out.
 
+import { acceptCopying, resetCopying } from "./copy.js";
 import { hideError, showError } from "./errors.js";
+import { filesOf } from "./files.js";
+import { Finder } from "./finder.js";
+import { List } from "./list.js";
 import { Player } from "./player.js";
-import { Recording } from "./recorder.js";
-import { clock, showResult } from "./result.js";
+import { hideProgress, showProgress } from "./progress.js";
+import { acceptRecordings } from "./recording.js";
+import { showResult } from "./result.js";
 import * as service from "./service.js";
+import { Sounds } from "./sounds.js";
+import { byId, counted, say } from "./dom.js";
 
-const byId = (id) => document.getElementById(id);
 const player = new Player({
   audio: byId("player"),
   canvas: byId("waveform"),
   timeline: byId("timeline"),
   noWaveform: byId("no-waveform"),
 });
-let sound = null; // the last file that was given
-let work = null; // aborts the request that runs
-let recording = null;
+const sounds = new Sounds(changed);
+const list = new List(byId("list"), (sound) => {
+  awaited = [];
+  choose(sound);
+});
+const finder = new Finder(sounds, {
+  onBegin: () => (chosen?.state === "failed" ? showFault(chosen) : hideError()), // the fault of an earlier search is of no use
+  onOrder: showList,
+  onProgress: showWork,
+  onError: (error) => fail(error, () => finder.find()),
+});
+let chosen = null; // the sound that is shown
+let awaited = []; // the first of these to be heard is shown
 
-function say(text) {
-  byId("status").textContent = text;
+function give(files) {
+  hideError();
+  if (files.length === 0) {
+    showError({ type: "no_file", message: "Drop sound files, or a folder of them, from this machine." });
+    return;
+  }
+  player.pause();
+  const added = sounds.add(files);
+  captionAll(added, added);
 }
 
-/** Send a sound to the service; a sound that comes while another is under way takes its place. */
-async function listen(file) {
-  work?.abort();
-  const mine = (work = new AbortController());
-  sound = file;
-  player.pause();
+/** Caption sounds, and show the first of `toShow` that is heard. */
+async function captionAll(some, toShow) {
+  awaited = toShow;
   hideError();
-  byId("result").hidden = true;
-  byId("progress").hidden = false;
-  byId("progress-text").textContent = `Listening to ${file.name} …`;
-  say(`Listening to ${file.name}`);
-  try {
-    const { result, times } = await service.caption(file, mine.signal);
-    if (mine === work) show(file, result, times);
-  } catch (error) {
-    if (mine === work && error.name !== "AbortError") fail(error);
-  } finally {
-    if (mine === work) byId("progress").hidden = true;
+  showList();
+  await sounds.caption(some);
+  showWork();
+  if (sounds.refusal) fail(sounds.refusal);
+  else if (sounds.left === 0 && sounds.all.includes(some[0])) sayEnd(some);
+  showList();
+}
+
+function sayEnd(some) {
+  const those = (wanted) => some.filter(({ state }) => state === wanted);
+  const [heard, failed, stopped] = ["heard", "failed", "stopped"].map(those);
+  if (failed.length > 0 && awaited.length > 0) choose(failed[0]);
+  awaited = [];
+  const outcome = `${counted(heard.length)} captioned, ${counted(failed.length, "error")}`;
+  if (some.length > 1) say(stopped.length > 0 ? `Stopped. ${outcome}, ${stopped.length} left` : outcome);
+  if (finder.words && heard.length > 0) finder.find();
+}
+
+/** The service is done with a sound, has begun with it, or lets it wait. */
+function changed(sound) {
+  list.update(sound);
+  showWork();
+  if (sound.state !== "heard" || !awaited.includes(sound)) return;
+  const alone = awaited.length === 1;
+  awaited = [];
+  choose(sound);
+  if (!alone) return;
+  const { caption, score, timeline } = sound.result;
+  byId("caption").focus();
+  const parts = timeline.length > 1 ? `. ${timeline.length} parts in the timeline` : "";
+  say(`Heard: ${caption}, score ${score.toFixed(2)}${parts}`);
+}
+
+function showList() {
+  const several = sounds.all.length > 1;
+  document.body.classList.toggle("several", several);
+  byId("sounds").hidden = !several;
+  byId("count").textContent = counted(sounds.all.length);
+  const remaining = sounds.remaining.length;
+  byId("again").hidden = remaining === 0 || sounds.left > 0;
+  byId("again").textContent = `Caption the remaining ${remaining}`;
+  list.show(finder.ordered);
+  list.choose(chosen);
+}
+
+function showWork() {
+  if (sounds.left > 0) showProgress(sounds.done, sounds.total, workInWords());
+  else if (finder.busy) showProgress(finder.done, finder.total, `Comparing with the words: ${finder.done} of ${finder.total}`);
+  else {
+    if (document.activeElement === byId("stop")) leaveStop();
+    hideProgress();
   }
 }
 
-function show(file, result, times) {
-  showResult(file, result, times, (part) => player.play(part.start_s, part.end_s));
-  byId("by-hand").hidden = true;
-  byId("copy").textContent = "Copy embedding";
-  byId("result").hidden = false;
-  document.body.classList.add("has-result");
-  player.load(file, result.duration_s, result.timeline);
-  byId("caption").focus();
-  say(`Heard: ${result.caption}, score ${result.score.toFixed(2)}. ${result.timeline.length} parts in the timeline.`);
+/** The button to stop is about to go, and must not take the focus with it. */
+function leaveStop() {
+  byId(sounds.all.length > 1 ? "words" : "file").focus();
 }
 
-function fail(error) {
-  say("");
+function workInWords() {
+  const working = sounds.all.find(({ state }) => state === "working");
+  if (!working && sounds.fullForS > 0) return `The service is full; it will be asked again in ${sounds.fullForS} s`;
+  if (sounds.total > 1) return `${sounds.done} of ${sounds.total} sounds are done`;
+  return `Listening to ${working?.file.name ?? "the sound"} …`;
+}
+
+function choose(sound) {
+  chosen = sound;
+  list.choose(sound);
+  hideError();
+  player.pause();
+  byId("result").hidden = sound.state !== "heard";
+  if (sound.state === "failed") return showFault(sound);
+  document.body.classList.add("has-result");
+  showResult(sound.file, sound.result, sound.times, (part) => player.play(part.start_s, part.end_s));
+  resetCopying();
+  player.load(sound.file, sound.result.duration_s, sound.result.timeline);
+}
+
+function showFault(sound) {
+  showError(sound.error, () => {
+    captionAll([sound], [sound]);
+    byId("stop").focus();
+  });
+}
+
+/** Where the result stands below the list, somebody who clicks into the list wants to see it. */
+function reveal() {
+  const top = byId("detail").getBoundingClientRect().top;
+  if (top > innerHeight - 200) byId("detail").scrollIntoView();
+}
+
+function stop() {
+  finder.stop();
+  sounds.stop();
+  say("Stopped");
+  if (sounds.all.length === 1 && !chosen) sounds.clear();
+}
+
+function clear() {
+  sounds.clear();
+  chosen = null;
+  awaited = [];
+  byId("words").value = "";
+  finder.stop();
+  finder.reset();
+  hideError();
+  player.pause();
+  byId("result").hidden = true;
+  document.body.classList.remove("has-result");
+  byId("file").focus();
+  say("The list is empty");
+}
+
+function fail(error, onRetry = null) {
   if (error.status === 401) {
-    askForKey();
+    byId("key-form").hidden = false;
+    byId("key").focus();
     if (!byId("key").value) return;
   }
-  showError(error);
-}
-
-function askForKey() {
-  byId("key-form").hidden = false;
-  byId("key").focus();
+  showError(error, onRetry);
 }
 
 async function introduce() {
@@ -75,7 +179,7 @@ async function introduce() {
     hideError();
     return true;
   } catch (error) {
-    fail(error);
+    fail(error, introduce);
     return false;
   }
 }
@@ -85,71 +189,14 @@ async function useKey(event) {
   service.useKey(byId("key").value.trim());
   if (!(await introduce())) return;
   say("The key is accepted");
-  if (sound) listen(sound);
+  if (sounds.remaining.length > 0) captionRemaining();
   else byId("file").focus();
 }
 
-function take(files) {
-  const [file] = files;
-  if (file) listen(file);
-  else showError({ type: "no_file", message: "Drop a sound file from a folder of this machine." });
-}
-
-async function record() {
-  const button = byId("record");
-  button.disabled = true;
-  hideError();
-  try {
-    recording = await Recording.start(hear);
-    player.pause();
-    button.setAttribute("aria-pressed", "true");
-    byId("level").hidden = false;
-    hear(0, 0);
-    say("Recording");
-  } catch (error) {
-    const refused = error.name === "NotAllowedError" ? "The browser was not allowed to use the microphone." : error.message;
-    showError({ type: "no_microphone", message: refused });
-  } finally {
-    button.disabled = false;
-  }
-}
-
-function hear(seconds, peak) {
-  byId("level").value = peak;
-  byId("record").textContent = `Stop recording ${clock(Math.floor(seconds))}`;
-  if (recording?.full) finish();
-}
-
-async function finish() {
-  const ended = recording;
-  recording = null;
-  const file = await ended.stop();
-  byId("record").setAttribute("aria-pressed", "false");
-  byId("record").textContent = "Record";
-  byId("level").hidden = true;
-  listen(file);
-}
-
-async function copyEmbedding() {
-  const button = byId("copy");
-  button.disabled = true;
-  try {
-    const vector = await service.embedding(sound);
-    const text = JSON.stringify(vector);
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = `Copied ${vector.length} numbers`;
-      say(`Copied ${vector.length} numbers`);
-    } catch {
-      byId("by-hand").hidden = false;
-      byId("vector").value = text;
-      byId("vector").select();
-    }
-  } catch (error) {
-    fail(error);
-  } finally {
-    button.disabled = false;
-  }
+function captionRemaining() {
+  const { remaining } = sounds;
+  captionAll(remaining, chosen?.state === "heard" ? [] : remaining);
+  byId("stop").focus();
 }
 
 function acceptDrops() {
@@ -162,25 +209,29 @@ function acceptDrops() {
   addEventListener("dragleave", (event) => {
     if (!event.relatedTarget) mark(false);
   });
-  addEventListener("drop", (event) => {
+  addEventListener("drop", async (event) => {
     event.preventDefault();
     mark(false);
-    take(event.dataTransfer.files);
+    give(await filesOf(event.dataTransfer));
   });
 }
 
 byId("file").addEventListener("change", (event) => {
-  take(event.target.files);
+  give([...event.target.files]);
   event.target.value = ""; // so that the same file can be chosen again
 });
-byId("record").addEventListener("click", () => (recording ? finish() : record()));
-byId("cancel").addEventListener("click", () => {
-  work.abort();
-  byId("progress").hidden = true;
-  say("Cancelled");
-});
-byId("retry").addEventListener("click", () => (sound ? listen(sound) : introduce()));
-byId("copy").addEventListener("click", copyEmbedding);
+byId("list").addEventListener("click", ({ target }) => target.matches("input") || setTimeout(reveal));
+byId("stop").addEventListener("click", stop);
+byId("again").addEventListener("click", captionRemaining);
+byId("clear").addEventListener("click", clear);
 byId("key-form").addEventListener("submit", useKey);
+acceptRecordings(
+  () => {
+    hideError();
+    player.pause();
+  },
+  (file) => give([file]),
+);
+acceptCopying(() => chosen, fail);
 acceptDrops();
 introduce();

@@ -22,6 +22,7 @@ export class Player {
     URL.revokeObjectURL(this.audio.src);
     this.audio.src = URL.createObjectURL(file);
     Object.assign(this, { file, duration, parts, peaks: null, stopAt: Infinity });
+    this.canvas.width = 0; // the last sound's waveform is not this one's
     const peaks = await peaksOf(file);
     if (this.file !== file) return;
     this.peaks = peaks;

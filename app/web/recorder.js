@@ -47,13 +47,13 @@ export class Recording {
     return this.samples >= LONGEST_S * this.context.sampleRate;
   }
 
-  /** The recording as a WAV file. */
-  async stop() {
+  /** The recording as a WAV file of that name. */
+  async stop(name) {
     this.node.port.postMessage("stop");
     await this.done;
     this.stream.getTracks().forEach((track) => track.stop());
     const rateHz = this.context.sampleRate;
     await this.context.close();
-    return wavFile(this.blocks, rateHz, "recording.wav");
+    return wavFile(this.blocks, rateHz, name);
   }
 }

@@ -1,5 +1,7 @@
 // Writes an answer of POST /caption into the page.
 
+import { byId, element } from "./dom.js";
+
 const SIDE_BY_SIDE = 5;
 const STAGES = {
   receive: "Receive",
@@ -10,8 +12,6 @@ const STAGES = {
   write: "Write captions",
   answer: "Answer",
 };
-
-const byId = (id) => document.getElementById(id);
 
 /** Seconds as people read them: 7.5 s, 0:40, 1:05. */
 export function clock(seconds) {
@@ -37,6 +37,7 @@ export function showResult(file, result, times, onPart) {
 
 function showTimeline(parts, onPart) {
   const list = byId("timeline");
+  list.hidden = parts.length < 2; // one part says what the caption says
   list.className = parts.length > SIDE_BY_SIDE ? "long" : "";
   list.replaceChildren(
     ...parts.map((part) => {
@@ -44,7 +45,7 @@ function showTimeline(parts, onPart) {
       button.type = "button";
       button.append(
         element("span", "when", `▶ ${clock(part.start_s)} – ${clock(part.end_s)} · ${part.score.toFixed(2)}`),
-        element("span", "what", part.caption),
+        inItsDirection(element("span", "what", part.caption)),
       );
       button.setAttribute(
         "aria-label",
@@ -61,7 +62,7 @@ function showTimeline(parts, onPart) {
 
 function candidateItem(candidate) {
   const item = element("li", "");
-  item.append(element("span", "what", candidate.caption), element("span", "score", candidate.score.toFixed(4)));
+  item.append(inItsDirection(element("span", "what", candidate.caption)), element("span", "score", candidate.score.toFixed(4)));
   return item;
 }
 
@@ -86,9 +87,8 @@ function time(className, ms) {
   return element("dd", className, `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
 }
 
-function element(name, className, text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
+/** A caption may be in a script that runs from right to left, whatever the page's own does. */
+function inItsDirection(made) {
+  made.dir = "auto";
   return made;
 }

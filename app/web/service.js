@@ -22,8 +22,17 @@ export async function caption(file, signal) {
 }
 
 /** The text-space embedding of one sound. */
-export async function embedding(file) {
-  const { results } = await (await post("bridge", file)).json();
+export async function embedding(file, signal) {
+  const { results } = await (await post("bridge", file, signal)).json();
+  return results[0].embedding;
+}
+
+/** The embedding of words, in the same space. */
+export async function textEmbedding(words, signal) {
+  const headers = { "content-type": "application/json" };
+  const { results } = await (
+    await call("text", { method: "POST", headers, body: JSON.stringify({ texts: [words] }), signal })
+  ).json();
   return results[0].embedding;
 }
 
@@ -40,7 +49,7 @@ function post(path, file, signal) {
 }
 
 async function call(path, options = {}) {
-  const headers = key ? { authorization: `Bearer ${key}` } : {};
+  const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
   let response;
   try {
     response = await fetch(path, { ...options, headers });

@@ -46,6 +46,23 @@ def url(browser: Browser) -> Iterator[str]:
     assert server.stop() == 0
 
 
+KEY = "of-the-page-0123456789"
+
+
+@pytest.fixture(scope="package")
+def strict_url(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service that wants a key, has one place, and takes no more than 100,000 bytes."""
+    keys = tmp_path_factory.mktemp("keys") / "keys.txt"
+    keys.write_text(KEY, encoding="ascii")
+    limits = {"API_KEYS_FILE": str(keys), "QUEUE_CAPACITY": "1", "MAX_FILES": "1", "MAX_UPLOAD_BYTES": "100000"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setenv(f"DIFFUSION_LINK_{name}", value)
+        server = Server()
+    yield server.url
+    assert server.stop() == 0
+
+
 Open = Callable[..., Page]
 
 

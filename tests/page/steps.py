@@ -28,14 +28,28 @@ def until(page: Page, condition: str) -> None:
 
 
 def give(page: Page, *names: str) -> None:
-    page.get_by_label("Choose a file").set_input_files([EXAMPLES / name for name in names])
+    page.get_by_label("Choose files").set_input_files([EXAMPLES / name for name in names])
 
 
 def heard(page: Page, name: str = "forty_seconds.mp3") -> Page:
     give(page, name)
     expect(page.locator("#result")).to_be_visible(timeout=WAIT_MS)
-    until(page, "document.querySelector('#waveform').width > 300")
+    drawn(page)
     return page
+
+
+def drawn(page: Page) -> None:
+    """Wait for the waveform: the canvas has no width from a sound's choice until it is decoded."""
+    until(page, "document.querySelector('#waveform').width > 0")
+
+
+def rows(page: Page, what: str) -> list[str]:
+    """One text of every row of the list: `name`, `what`, `score` or `cosine`."""
+    return page.locator(f"#list .{what}").all_inner_texts()
+
+
+def ended(page: Page) -> None:
+    expect(page.locator("#progress")).to_be_hidden(timeout=WAIT_MS)
 
 
 def check(page: Page, name: str = "") -> None:
