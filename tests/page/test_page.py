@@ -123,6 +123,7 @@ def test_a_recording_is_captioned(open_page: Open) -> None:
     page.get_by_role("button", name="Record").click()
     expect(page.get_by_role("button", name="Stop recording 0:01")).to_be_visible()
     until(page, "level.value > 0")
+    check(page)
     page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#filename")).to_have_text("recording.wav")
     expect(page.locator("#result")).to_be_visible()

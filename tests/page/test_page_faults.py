@@ -17,6 +17,7 @@ def test_where_the_page_may_not_copy_it_shows_the_embedding(open_page: Open) -> 
     shown = page.get_by_label("copy it from here")
     expect(shown).to_be_focused()
     assert len(json.loads(shown.input_value())) > 8
+    check(page)
 
 
 def test_a_text_called_wav_is_an_error_in_the_services_words(open_page: Open, tmp_path: Path) -> None:

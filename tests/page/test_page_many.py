@@ -57,6 +57,8 @@ def test_each_sound_has_its_caption_or_its_error_and_can_be_chosen_by_keyboard(o
     expect(page.get_by_role("alert")).to_contain_text("notes.wav: ")
     expect(page.locator("#result")).to_be_hidden()
     check(page)
+    page.emulate_media(color_scheme="dark")
+    check(page)
 
 
 def test_the_keyboard_alone_chooses_files_searches_and_leaves_the_list(open_page: Open) -> None:
@@ -100,6 +102,7 @@ def test_work_is_done_three_at_a_time_can_be_stopped_and_goes_on(open_page: Open
     expect(page.get_by_role("status")).to_have_text("Stopped. 1 sound captioned, 0 errors, 4 left")
     expect(page.get_by_label("Find a sound by words")).to_be_focused()
     assert [what == "Stopped" for what in rows(page, "what")] == [True, False, True, True, True]
+    check(page)
     page.unroute("**/caption?*")
     page.get_by_role("button", name="Caption the remaining 4").click()
     expect(page.locator(".sound.heard")).to_have_count(5, timeout=WAIT_MS)

@@ -47,6 +47,8 @@ def test_words_sort_the_list_by_cosine_and_none_give_its_order_back(page: Page, 
     page.locator(".sound").first.click()
     drawn(page)
     check(page, "several")
+    page.emulate_media(color_scheme="dark")
+    check(page)
     _search(page, "a choir sings")
     expect(page.locator("#order")).to_contain_text("a choir sings")
     assert sorted(path for path in asked if not path.startswith("blob:")) == ["bridge"] * 5 + ["text"] * 2
@@ -81,9 +83,12 @@ def test_a_sound_that_joins_takes_its_place_in_the_search(page: Page) -> None:
 
 def test_a_search_can_be_stopped(page: Page) -> None:
     page.route("**/bridge", lambda route: None)
-    _search(page, _WORDS)
+    with page.expect_request("**/bridge"):
+        _search(page, _WORDS)
     expect(page.locator("#progress")).to_contain_text("Comparing with the words: 0 of 5")
-    page.get_by_role("button", name="Stop").click()
+    check(page)
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/bridge"), timeout=5_000):
+        page.get_by_role("button", name="Stop").click()
     ended(page)
     expect(page.locator("#order")).to_have_text("In the order given")
     page.unroute("**/bridge")
