@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoTokenizer, ClapConfig, ClapModel, PreTrainedTokenizerBase
 
 from models.checksum import sha256_of
@@ -24,6 +23,7 @@ from models.clap.store import check_preprocessor, clap_class, load_clap, read_co
 from models.clap.strict_state import fill_clap
 from models.errors import SourceError
 from models.hub import fetch_source
+from models.output import say, say_written
 
 SOURCE_FILE = "source.json"
 _LAION_SUFFIXES = (".pt", ".pth")
@@ -71,17 +71,16 @@ def convert_clap(
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise SourceError(f"{output} exists and is not an empty folder")
-    console = Console(highlight=False, soft_wrap=True)
     if source.endswith(_LAION_SUFFIXES):
         release = _read_laion(source, revision, tokenizer or _LAION_TOKENIZER, trusted_sha256)
     else:
         release = _read_transformers(source, revision, tokenizer, trusted_sha256)
     encoder = _encoder(release)
-    console.print(_describe(release, encoder))
+    _say_sizes(release, encoder)
     if release.laion_state is not None:
-        console.print(_compare(encoder, release.laion_state))
+        _say_agreement(encoder, release.laion_state)
     _write(encoder, release, output)
-    console.print(f"written to {output}")
+    say_written(output)
 
 
 def _read_laion(source: str, revision: str | None, tokenizer: str, trusted_sha256: str | None) -> _Release:
@@ -144,30 +143,41 @@ def _encoder(release: _Release) -> ClapEncoder:
     return ClapEncoder(model, release.tokenizer).eval().requires_grad_(False)
 
 
-def _compare(encoder: ClapEncoder, state: dict[str, Tensor]) -> str:
+def _say_agreement(encoder: ClapEncoder, state: dict[str, Tensor]) -> None:
     """Compare with laion-clap where it is installed, and say what came of it."""
     try:
         audio, text = laion_agreement(encoder, state)
     except NotCheckedError as error:
-        return f"not checked against laion-clap: {error}"
+        say(f"not checked against laion-clap: {error}", not_checked=str(error))
+        return
     # NaN is no agreement.
     if not (audio >= _LEAST_COSINE and text >= _LEAST_COSINE):
         raise SourceError(f"laion-clap embeds otherwise: cosine {audio:.6f} of audio, {text:.6f} of text")
-    return f"checked against laion-clap: cosine {audio:.6f} of audio, {text:.6f} of text"
+    said = f"checked against laion-clap: cosine {audio:.6f} of audio, {text:.6f} of text"
+    say(said, cosine_to_laion_clap={"audio": audio, "text": text})
 
 
-def _describe(release: _Release, encoder: ClapEncoder) -> str:
+def _say_sizes(release: _Release, encoder: ClapEncoder) -> None:
     model = encoder.model
     text_config: Any = model.config.text_config
     tower = "CNN" if release.model_class is not ClapModel else "HTSAT, fused" if encoder.is_fused else "HTSAT, not fused"
     revision = f", revision {release.revision}" if release.revision else ""
-    return "\n".join(
-        (
-            f"{release.source}: {release.format}{revision}",
-            f"audio tower {tower}, width {encoder.pooled_dim}, {_millions(model.audio_model)} parameters",
-            f"text tower RoBERTa, width {text_config.hidden_size}, {_millions(model.text_model)} parameters",
-            f"embeddings of width {encoder.dim}, {_millions(model)} parameters in all",
-        )
+    parts = {"audio_tower": model.audio_model, "text_tower": model.text_model, "encoder": model}
+    counts = {part: sum(tensor.numel() for tensor in module.parameters()) for part, module in parts.items()}
+    lines = (
+        f"{release.source}: {release.format}{revision}",
+        f"audio tower {tower}, width {encoder.pooled_dim}, {counts['audio_tower'] / 1e6:.1f} M parameters",
+        f"text tower RoBERTa, width {text_config.hidden_size}, {counts['text_tower'] / 1e6:.1f} M parameters",
+        f"embeddings of width {encoder.dim}, {counts['encoder'] / 1e6:.1f} M parameters in all",
+    )
+    say(
+        "\n".join(lines),
+        source=release.source,
+        format=release.format,
+        revision=release.revision,
+        audio_tower=tower,
+        dim=encoder.dim,
+        parameters=counts,
     )
 
 
@@ -209,7 +219,3 @@ def _load_file(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise SourceError(f"{path} is not a readable safetensors file: {error}") from error
-
-
-def _millions(module: nn.Module) -> str:
-    return f"{sum(parameter.numel() for parameter in module.parameters()) / 1e6:.1f} M"

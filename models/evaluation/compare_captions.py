@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 
 from models.bridge.interface import Bridge
@@ -38,6 +37,7 @@ from models.evaluation.encoder_copy import encoder_trained_here, make_embeddings
 from models.evaluation.events import EventReader
 from models.evaluation.gap_report import OURS, PLAIN
 from models.evaluation.settings import Split, report_folder
+from models.output import say, say_written
 from models.training.bank import read_sounds
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
@@ -84,9 +84,8 @@ def compare_captions(recipe: Recipe, work: Path, device: str, split: Split) -> N
         (new / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (new / "report.md").write_text(text, encoding="utf-8")
         (new / "captions.jsonl").write_text("".join(lines), encoding="utf-8")
-    console = Console()
-    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    console.print(f"Written to {directory}")
+    say(text, report=report)
+    say_written(directory)
 
 
 def caption_reader(recipe: Recipe) -> EventReader:

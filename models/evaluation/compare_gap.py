@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,6 +23,7 @@ from models.evaluation.gap import GapFigures, measure_gap, seen_from_mean, sprea
 from models.evaluation.gap_report import ComparedBridge, Criteria, GapReport, markdown_gap_report
 from models.evaluation.retrieval import score_retrieval
 from models.evaluation.settings import Split, report_folder
+from models.output import say, say_written
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
 from models.training.recipe import Recipe, missing_section
@@ -56,9 +56,8 @@ def compare_gap(recipe: Recipe, work: Path, device: str, split: Split) -> None:
     with replaced(directory) as new:
         (new / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (new / "report.md").write_text(text, encoding="utf-8")
-    console = Console()
-    console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    console.print(f"Written to {directory}")
+    say(text, report=report)
+    say_written(directory)
 
 
 def measure_bridges(recipe: ComparisonRecipe, maker: BridgeMaker, held_out: EmbeddingSet, split: Split) -> GapReport:

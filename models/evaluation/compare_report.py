@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from rich.console import Console
-
 from models.bridge.interface import Bridge
 from models.errors import TrainingError
 from models.evaluation.bridge_speed import SpeedReport, measure_speeds, speed_table
@@ -27,6 +25,7 @@ from models.evaluation.encoder_copy import make_embeddings
 from models.evaluation.gap_report import SPREAD_NOTE, GapReport, gap_head, gap_tables
 from models.evaluation.settings import Figures, Split, report_folder
 from models.evaluation.sweeps import SweepReport, measure_sweep, sweep_table
+from models.output import say_written
 from models.training.embed import EmbeddingSet
 from models.training.folders import replaced
 from models.training.recipe import Recipe, missing_section
@@ -70,7 +69,7 @@ def compare_report(recipe: Recipe, work: Path, device: str, split: Split) -> Non
     gap_plots = plots.gap_plots(report.gap, bridges, held_out, maker.device)
     directory = report_folder(work, "evaluation-report", split)
     _write(directory, report, speed, _sections(report, speed, gap_plots, plots.sweep_plots(report.sweeps)))
-    Console().print(f"Written to {directory}", soft_wrap=True)
+    say_written(directory)
 
 
 def _report_plots() -> ModuleType:

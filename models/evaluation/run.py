@@ -8,8 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from models.clap.store import load_clap
 from models.device import resolve_device
 from models.evaluation.caption_metrics import check_available
@@ -21,6 +19,7 @@ from models.evaluation.report import report_page
 from models.evaluation.settings import EvaluateRecipe, Figures, Split, report_folder
 from models.evaluation.text_table import Page
 from models.evaluation.texts import TextEmbedder
+from models.output import say_written, show
 from models.pipeline import Pipeline
 from models.training.bank import read_sounds
 from models.training.data_recipe import DataRecipe
@@ -58,9 +57,8 @@ def evaluate(recipe: Recipe, work: Path, artifact: Path, device: str, split: Spl
     with replaced(directory) as new:
         (new / "report.json").write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (new / "report.md").write_text(page.markdown(), encoding="utf-8")
-    console = Console()
-    page.print(console)
-    console.print(f"Written to {directory}")
+    show(page.print, report=report)
+    say_written(directory)
 
 
 def _evaluate_scenes(

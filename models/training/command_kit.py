@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 from rich.console import Console
 
 from models.errors import DiffusionLinkError
+from models.output import output_of
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -23,6 +24,11 @@ class Subparsers(Protocol):
         ...
 
 
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that `reporting` looks for."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, in place of text")
+
+
 def reporting(name: str, run: Callable[[argparse.Namespace], None]) -> Run:
     """Turn an error that is the user's to mend into one line and an exit status."""
 
@@ -32,7 +38,8 @@ def reporting(name: str, run: Callable[[argparse.Namespace], None]) -> Run:
         try:
             if name not in _SHARED:
                 refuse_several_processes(name)
-            run(arguments)
+            with output_of(name, as_json=arguments.json):
+                run(arguments)
         except DiffusionLinkError as error:
             message = f"diffusion-link {name}: {error}"
             Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)

@@ -9,7 +9,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from models.training.command_kit import Subparsers, reporting
+from models.output import say_written
+from models.training.command_kit import Subparsers, add_json_flag, reporting
 from models.training.convert_command import add_convert
 
 
@@ -31,6 +32,7 @@ def add_commands(subparsers: Subparsers) -> None:
             parser.add_argument("--split", choices=("validation", "test"), help="instead of the recipe's")
         if name in ("evaluate gap", "evaluate captions"):
             parser.add_argument("--seeds", type=int, metavar="N", help="only the first N of the recipe's (all)")
+        add_json_flag(parser)
         parser.set_defaults(run=reporting(name, run))
     add_convert(subparsers)
 
@@ -60,12 +62,13 @@ def _corpus(arguments: argparse.Namespace) -> None:
     if recipe.data is not None:
         # A list takes seconds and is replaced as a whole: there is nothing to resume.
         list_data_set(recipe.data, directory)
-        return
-    scenes = recipe.scenes
-    settings = scenes.model_dump(mode="json", exclude={"workers"})
-    tables = fingerprint([scenes.sounds, scenes.recordings])
-    begin_stage(directory, {"recipe": settings, "tables": tables}, resume=arguments.resume)
-    make_corpus(scenes, directory)
+    else:
+        scenes = recipe.scenes
+        settings = scenes.model_dump(mode="json", exclude={"workers"})
+        tables = fingerprint([scenes.sounds, scenes.recordings])
+        begin_stage(directory, {"recipe": settings, "tables": tables}, resume=arguments.resume)
+        make_corpus(scenes, directory)
+    say_written(directory)
 
 
 def _train_clap(arguments: argparse.Namespace) -> None:
@@ -85,31 +88,34 @@ def _train_clap(arguments: argparse.Namespace) -> None:
     }
     begin_stage(work / "clap", begun, resume=arguments.resume)
     train_clap(settings, read_sounds(recipe.scenes.sounds), work, arguments.device, resume=arguments.resume)
+    say_written(work / "clap" / "model")
 
 
 def _embed(arguments: argparse.Namespace) -> None:
     from models.training.embed import embed
     from models.training.recipe import read_recipe
 
-    recipe = read_recipe(arguments.recipe)
+    recipe, work = read_recipe(arguments.recipe), work_directory(arguments)
     embed(
         recipe.embed,
-        work_directory(arguments),
+        work,
         arguments.device,
         resume=arguments.resume,
         precision=arguments.precision,
         max_bad_share=0.0 if recipe.data is None else recipe.data.max_bad_share,
     )
+    say_written(work / "embeddings")
 
 
 def _train_bridge(arguments: argparse.Namespace) -> None:
     from models.training.recipe import missing_section, read_recipe
     from models.training.train_bridge import train_bridge
 
-    settings = read_recipe(arguments.recipe).bridge
+    settings, work = read_recipe(arguments.recipe).bridge, work_directory(arguments)
     if settings is None:
         raise missing_section("bridge")
-    train_bridge(settings, work_directory(arguments), arguments.device, resume=arguments.resume)
+    train_bridge(settings, work, arguments.device, resume=arguments.resume)
+    say_written(work / "bridge" / "model")
 
 
 def _train_decoder(arguments: argparse.Namespace) -> None:

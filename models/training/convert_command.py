@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from models.training.command_kit import Subparsers, reporting
+from models.training.command_kit import Subparsers, add_json_flag, reporting
 
 
 def add_convert(subparsers: Subparsers) -> None:
@@ -20,6 +20,7 @@ def add_convert(subparsers: Subparsers) -> None:
         metavar="SHA256",
         help="load a .pt that safe loading refuses, if this is its sum: it can then run any code that is in it",
     )
+    add_json_flag(parser)
     parser.set_defaults(run=reporting("convert clap", _convert_clap))
 
 

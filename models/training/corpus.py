@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
 from models.clap.log_mel import NUM_FRAMES, NUM_MELS, LogMel
 from models.errors import RecipeError
+from models.output import say
 from models.training.bank import PARTS, Part, Sound, read_recordings, read_sounds
 from models.training.folders import write_whole
 from models.training.mixing import MixSettings, Scene, mix_scene
@@ -191,3 +192,6 @@ def _write_summary(recipe: CorpusRecipe, takes: Sequence[Take], sounds: Sequence
         "packages": dict(sorted(Counter(take.package for take in takes).items())),
     }
     (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    for part, counts in by_part.items():
+        scenes, total = recipe.scenes_of(part), sum(counts.values())
+        say(f"corpus, {part}: {scenes} scenes, from {total} recordings", part=part, scenes=scenes, recordings=total)

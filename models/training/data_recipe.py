@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from rich.console import Console
 
 from models.errors import RecipeError, TrainingError
+from models.output import say
 from models.training.audiocaps import AudioCapsRecipe, read_audiocaps
 from models.training.clotho import ClothoRecipe, read_clotho
 from models.training.datasets import DATA_PARTS, BadClip, Clip, DataPart, check_bad_share, is_listed, write_listed
@@ -65,7 +65,7 @@ def list_data_set(recipe: DataRecipe, output: Path) -> None:
         (new / "summary.json").write_text(json.dumps({"data": facts}, indent=2) + "\n", encoding="utf-8")
     for listed, counts in summary.items():
         said = ", ".join(f"{count} {what}" for what, count in counts.items())
-        Console().print(f"corpus, {listed}: {said}", soft_wrap=True, highlight=False)
+        say(f"corpus, {listed}: {said}", part=listed, **counts)
 
 
 def _sorted_out(recipe: DataRecipe, part: DataPart, used: dict[Path, str]) -> tuple[list[Clip], list[BadClip]]:

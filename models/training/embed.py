@@ -25,6 +25,7 @@ from models.clap.encoder import ClapEncoder
 from models.clap.store import load_clap
 from models.device import resolve_device, use_exact_float32
 from models.errors import TrainingError
+from models.output import say
 from models.precision import resolve_precision
 from models.training.datasets import (
     BadClip,
@@ -183,6 +184,8 @@ def _log(directory: Path, split: Split, tensors: dict[str, Tensor], bad: Sequenc
         append_log(directory, {"split": split, "unusable": one.id, "reason": one.reason})
     counts = {"scenes": len(tensors["offsets"]) - 1, "captions": len(tensors["text"])}
     append_log(directory, {"split": split, **counts, "elapsed_s": round(elapsed_s, 1)})
+    said = ", ".join(f"{count} {what}" for what, count in {**counts, "unusable": len(bad)}.items())
+    say(f"embed, {split}: {said}", split=split, **counts, unusable=len(bad))
 
 
 def _embed_listed(

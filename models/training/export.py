@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from rich.console import Console
 
 import models
 from models.artifact import MODEL_CARD_FILE, write_manifest
@@ -25,6 +24,7 @@ from models.clap.convert import SOURCE_FILE
 from models.clap.store import load_clap, save_clap
 from models.decoder.store import load_decoder, save_decoder
 from models.errors import TrainingError
+from models.output import say, say_written
 from models.pipeline import Pipeline
 from models.training.bridge_recipe import BridgeRecipe
 from models.training.decoder_recipe import DecoderRecipe
@@ -95,9 +95,10 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
         (new / MODEL_CARD_FILE).write_text(card, encoding="utf-8")
     directory = work / "artifact"
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    Console().print(f"Written to {directory}: {manifest.name} {manifest.version}, {size / 1e6:.1f} MB", soft_wrap=True)
+    named = {"artifact": manifest.name, "version": manifest.version}
+    say_written(directory, f": {manifest.name} {manifest.version}, {size / 1e6:.1f} MB", **named, bytes=size)
     if measured is None:
-        Console().print("It has no measured figures: run `diffusion-link evaluate`, then export again.", soft_wrap=True)
+        say("It has no measured figures: run `diffusion-link evaluate`, then export again.", measured=False)
     return directory
 
 
@@ -165,7 +166,7 @@ def _measured(directory: Path, files: dict[str, str]) -> Measured | None:
         return None
     path = directory / MEASURED_FILE
     if not path.is_file() or _read_json(path) != files:
-        Console().print(f"{directory} is of other weights, and is left out.", soft_wrap=True)
+        say(f"{directory} is of other weights, and is left out.", left_out=directory)
         return None
     report = (directory / "report.md").read_text(encoding="utf-8")
     return Measured(metrics=_read_json(directory / "report.json"), report=report)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegative
 from torch import Tensor, nn
 
 from models.errors import TrainingError
+from models.output import say
 from models.precision import resolve_precision
 from models.training.folders import LOG_FILE, append_log, write_whole
 from models.training.processes import Processes, Share
@@ -148,7 +149,7 @@ class TrainingLoop:
                         measures = {key: round(value, 5) for key, value in evaluate().items()}
                     self._log(measures, started_s)
                     if self.processes.is_main:
-                        progress.console.print(f"{self.name} step {self.step}: {measures}")
+                        say(f"{self.name} step {self.step}: {measures}", run=self.name, step=self.step, measures=measures)
                 if self.step % settings.checkpoint_every == 0 or last:
                     self._save()
                 progress.update(task, completed=self.step)

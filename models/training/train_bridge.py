@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 
 from models.bridge.identity import Identity
@@ -19,6 +18,7 @@ from models.bridge.learned import LearnedBridge
 from models.bridge.store import save_bridge
 from models.device import resolve_device
 from models.evaluation.retrieval import score_retrieval
+from models.output import say
 from models.training.bridge_recipe import BridgeRecipe, LearnedBridgeRecipe, build_bridge
 from models.training.embed import EmbeddingSet
 from models.training.folders import append_log, begin_stage, replaced
@@ -62,7 +62,8 @@ def train_bridge(recipe: BridgeRecipe, work: Path, device: str, *, resume: bool)
     pairs = EmbeddingSet.load(work, "bridge")
     validation = EmbeddingSet.load(work, "validation").first(recipe.validation_scenes)
     unbridged = measure_bridge(Identity.fit(validation.audio, validation.text), validation, torch.device("cpu"))
-    Console().print(f"train-bridge, validation without a bridge: {_rounded(unbridged)}", soft_wrap=True)
+    measures = _rounded(unbridged)
+    say(f"train-bridge, validation without a bridge: {measures}", unbridged=measures)
     make_bridge(recipe, work / "bridge", pairs, validation, torch_device, resume=resume)
 
 
@@ -90,14 +91,15 @@ def make_bridge(
     pairs = pairs.part(recipe.pairs_share)
     bridge = begin_bridge(recipe, pairs).to(device)
     if isinstance(recipe, LearnedBridgeRecipe) and isinstance(bridge, LearnedBridge):
-        Console().print(f"{name} begins with {bridge.config.model_dump()}", soft_wrap=True)
+        config = bridge.config.model_dump()
+        say(f"{name} begins with {config}", run=name, begins_with=config)
         trainer = BridgeTrainer(recipe, bridge, pairs, validation)
         loop = TrainingLoop(name, recipe.loop, bridge, directory)
         loop.run(trainer.batch_loss, trainer.evaluate, resume=resume)
     else:
         measures = _rounded(measure_bridge(bridge, validation, device))
         append_log(directory, {"step": 0, **measures})
-        Console().print(f"{name}: {measures}", soft_wrap=True)
+        say(f"{name}: {measures}", run=name, step=0, measures=measures)
     with replaced(directory / "model") as new:
         save_bridge(bridge, new)
 

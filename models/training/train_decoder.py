@@ -19,6 +19,7 @@ from models.bridge.store import load_bridge
 from models.decoder.store import save_decoder
 from models.errors import TrainingError
 from models.hub import MODEL_SUFFIXES, fetch_source
+from models.output import say_written
 from models.training.build_decoder import build_decoder
 from models.training.decoder_recipe import DecoderRecipe, SmallLanguageModelRecipe
 from models.training.embed import EmbeddingSet, load_decoder_texts
@@ -137,6 +138,8 @@ def train_decoder(recipe: DecoderRecipe, work: Path, device: str, *, resume: boo
         made_from = {**pairs.source, "texts": texts.source["scenes"], "bridge": fingerprint(bridge_directory.iterdir())}
         data = pairs, texts, validation, bridge, processes.device
         make_decoder(recipe, work / "decoder", made_from, *data, processes, resume=resume)
+        if processes.is_main:
+            say_written(work / "decoder" / "model")
 
 
 def make_decoder(

@@ -51,10 +51,10 @@ def recipe(tmp_path: Path) -> Path:
 def test_every_stage_is_a_command(name: str) -> None:
     arguments = _parse(name, "recipes/mine.toml")
     assert callable(arguments.run)
-    assert (arguments.resume, arguments.device) == (False, "auto")
+    assert (arguments.resume, arguments.device, arguments.json) == (False, "auto", False)
     assert work_directory(arguments) == Path("work/mine")
-    arguments = _parse(name, "recipes/mine.toml", "--work", "elsewhere", "--resume", "--device", "cpu")
-    assert (arguments.resume, arguments.device) == (True, "cpu")
+    arguments = _parse(name, "recipes/mine.toml", "--work", "elsewhere", "--resume", "--device", "cpu", "--json")
+    assert (arguments.resume, arguments.device, arguments.json) == (True, "cpu", True)
     assert work_directory(arguments) == Path("elsewhere")
 
 
