@@ -46,6 +46,11 @@ _MAX_LEVEL = 1e6
 _NO_SAMPLES: Float32[np.ndarray, " samples"] = np.zeros(0, dtype=np.float32)
 
 
+def libsndfile_formats() -> tuple[str, list[str]]:
+    """The version of libsndfile, and which of our formats it can read; MP3 came with 1.1."""
+    return sf.__libsndfile_version__, [name for name in ("WAV", "FLAC", "OGG", "MP3") if name in sf.available_formats()]
+
+
 @dataclass(frozen=True, slots=True)
 class AudioLimits:
     """What a clip may be; checked against decoded samples, not only against headers."""

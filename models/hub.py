@@ -26,10 +26,10 @@ class Source:
     folder: Path
 
 
-def fetch_source(name: str, revision: str | None = None, *, weights: bool = True) -> Source:
+def fetch_source(name: str, revision: str | None = None, *, weights: bool = True, offline: bool = False) -> Source:
     """Find a folder, or download a hub repository, or take it from the hub's cache (`HF_HUB_OFFLINE=1`: from it alone).
 
-    Without `weights`, settings and tokenizer are downloaded alone.
+    Without `weights`, settings and tokenizer are downloaded alone; `offline`, nothing is.
 
     Raises:
         SourceError: there is no such folder, and the hub does not give it either; or a folder was asked for by revision.
@@ -43,7 +43,7 @@ def fetch_source(name: str, revision: str | None = None, *, weights: bool = True
         raise SourceError(f"{name}: no such folder")
     patterns = [f"*{suffix}" for suffix in _TEXT_SUFFIXES + (_WEIGHT_SUFFIXES if weights else ())]
     try:
-        found = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=offline))
     # The hub's client raises its own errors, those of its HTTP library, and ValueError for a name that is none.
     except Exception as error:
         raise SourceError(f"{name}: neither a folder nor to be had from the hub: {error}") from error

@@ -30,11 +30,25 @@ from models.device import (
     use_exact_float32,
 )
 from models.device_work import DeviceWork
+from models.inspection import Reference, TorchFacts, inspect_device, inspect_reference, inspect_torch
 from models.networks import Networks, compile_audio_tower, load_networks
 from models.plan import MemoryPlan, Part, measure_memory
 from models.precision import resolve_precision
 
-__all__ = ["USUAL_TOKENS", "Budgets", "MemoryPlan", "Part", "Pipeline", "ScoredCaption", "pool_windows"]
+__all__ = [
+    "USUAL_TOKENS",
+    "Budgets",
+    "MemoryPlan",
+    "Part",
+    "Pipeline",
+    "Reference",
+    "ScoredCaption",
+    "TorchFacts",
+    "inspect_device",
+    "inspect_reference",
+    "inspect_torch",
+    "pool_windows",
+]
 
 _TINY = 1e-12
 """Keeps a division by a length of zero from making NaN."""

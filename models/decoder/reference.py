@@ -39,13 +39,13 @@ class LanguageModelReference(BaseModel):
         name = source.name if source.revision else str(source.folder.resolve())
         return cls(source=name, revision=source.revision, files=_sums(source.folder), adapted=adapted)
 
-    def folder(self) -> Path:
-        """Find the model, or download it, and check that it is the same, file for file.
+    def folder(self, *, offline: bool = False) -> Path:
+        """Find the model, or download it unless `offline`, and check that it is the same, file for file.
 
         Raises:
             SourceError: it cannot be had, or is another one.
         """
-        folder = fetch_source(self.source, self.revision).folder
+        folder = fetch_source(self.source, self.revision, offline=offline).folder
         found = _sums(folder)
         if found != self.files:
             other = sorted(name for name in found.keys() | self.files.keys() if found.get(name) != self.files.get(name))

@@ -16,7 +16,7 @@ from models.config_file import read_config, write_config
 from models.decoder.adapter import adapter_of, apply_adapter, merge_adapter, read_adapter, write_adapter
 from models.decoder.captioner import CaptionDecoder, DecoderConfig
 from models.decoder.language_model import AnyLanguageModel
-from models.decoder.reference import REFERENCE_FILE, read_reference, write_reference
+from models.decoder.reference import REFERENCE_FILE, LanguageModelReference, read_reference, write_reference
 from models.errors import ArtifactError, SourceError
 from models.pretrained import overflown, read_pretrained
 from models.weights import read_weights, write_weights
@@ -53,6 +53,16 @@ def save_decoder(
         write_adapter(adapter, folder / _ADAPTER_DIRECTORY)
 
 
+def find_reference(directory: Path) -> LanguageModelReference | None:
+    """The reference to a released language model, of a decoder that has no whole one.
+
+    Raises:
+        ArtifactError: it is no reference.
+    """
+    folder = directory / _LANGUAGE_MODEL_DIRECTORY
+    return read_reference(folder) if (folder / REFERENCE_FILE).is_file() else None
+
+
 def load_decoder(directory: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> CaptionDecoder:
     """Read a decoder for inference: in evaluation mode, on `device`, any adapter merged.
 
@@ -64,7 +74,7 @@ def load_decoder(directory: Path, device: torch.device | str = "cpu", dtype: tor
     """
     config = read_config(directory, DecoderConfig.model_validate_json)
     folder = directory / _LANGUAGE_MODEL_DIRECTORY
-    reference = read_reference(folder) if (folder / REFERENCE_FILE).is_file() else None
+    reference = find_reference(directory)
     try:
         whole = folder if reference is None else reference.folder()
     except SourceError as error:

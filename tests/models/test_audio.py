@@ -19,6 +19,7 @@ from models.audio import (
     Waveform,
     cut_windows,
     decode_audio,
+    libsndfile_formats,
     window_spans_s,
 )
 from models.errors import (
@@ -321,3 +322,9 @@ def test_the_last_window_repeats_its_own_samples() -> None:
 def test_the_same_bytes_give_the_same_samples() -> None:
     data = _encode(_tone(44_100), 44_100, format="OGG")
     np.testing.assert_array_equal(decode_audio(data, _LIMITS).samples, decode_audio(data, _LIMITS).samples)
+
+
+def test_what_libsndfile_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert libsndfile_formats() == (sf.__libsndfile_version__, ["WAV", "FLAC", "OGG", "MP3"])
+    monkeypatch.setattr(sf, "available_formats", lambda: {"WAV": "", "OGG": "", "AIFF": ""})
+    assert libsndfile_formats()[1] == ["WAV", "OGG"]

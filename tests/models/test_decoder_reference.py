@@ -85,14 +85,15 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_model_of_the_hub_is_asked_for_by_its_commit(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetch(name: str, revision: str | None = None) -> Source:
-        asked.append((name, revision))
+    def fetch(name: str, revision: str | None = None, *, offline: bool) -> Source:
+        asked.append((name, revision, offline))
         return Source(name, "abc123", released)
 
     reference = LanguageModelReference.of(Source("team/model", "abc123", released), adapted=False)
     monkeypatch.setattr(reference_module, "fetch_source", fetch)
     assert reference.folder() == released
-    assert asked == [("team/model", "abc123")]
+    assert reference.folder(offline=True) == released
+    assert asked == [("team/model", "abc123", False), ("team/model", "abc123", True)]
 
 
 @pytest.mark.parametrize(

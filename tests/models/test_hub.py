@@ -40,11 +40,14 @@ def test_a_hub_id_is_downloaded_without_pickles_and_known_by_its_commit(
     source = fetch_source("laion/clap-htsat-unfused", "main")
     assert (source.name, source.revision, source.folder) == ("laion/clap-htsat-unfused", "c0ffee", tmp_path / "c0ffee")
     assert (asked["name"], asked["revision"]) == ("laion/clap-htsat-unfused", "main")
+    assert asked["local_files_only"] is False
     assert "*.safetensors" in asked["allow_patterns"]
     assert not any(pattern.endswith((".bin", ".pt", ".py")) for pattern in asked["allow_patterns"])
     fetch_source("laion/clap-htsat-unfused", weights=False)
     assert "*.safetensors" not in asked["allow_patterns"]
     assert "*.json" in asked["allow_patterns"]
+    fetch_source("laion/clap-htsat-unfused", offline=True)
+    assert asked["local_files_only"] is True
 
 
 @pytest.mark.parametrize("name", ["nobody/has-this-model-here", "not a name", "a" * 5_000])
