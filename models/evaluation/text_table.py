@@ -26,11 +26,12 @@ class TextTable:
         return "\n".join([f"### {self.title}", "", *(f"| {' | '.join(line)} |" for line in cells), ""])
 
     def rich(self) -> Table:
-        """Draw for a terminal; numbers stand at the right."""
-        table = Table(*self.columns[:1], title=self.title, title_justify="left")
+        """Draw for a terminal; numbers stand at the right, and are broken rather than cut off where it is narrow."""
+        table = Table(title=self.title, title_justify="left")
+        table.add_column(*self.columns[:1], overflow="fold")
         for number, column in enumerate(self.columns[1:], start=1):
             numeric = all(row[number][:1] in "-+0123456789–" for row in self.rows)
-            table.add_column(column, justify="right" if numeric else "left")
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in self.rows:
             # As Text, brackets in a caption are no markup.
             table.add_row(*(Text(cell) for cell in row))

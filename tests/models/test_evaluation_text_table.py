@@ -29,3 +29,15 @@ def test_a_page_is_its_head_and_every_table() -> None:
 
 def test_a_share_that_is_not_there_is_no_zero() -> None:
     assert (percent(0.0), percent(0.1234), percent(None)) == ("0.0 %", "12.3 %", NONE)
+
+
+def test_on_a_narrow_terminal_no_digit_is_lost() -> None:
+    row = ("recordings", "0.123456789", "98.7654321 %", "name of a sound")
+    table = TextTable("", ("", "a long heading", "and one more", "words"), (row,))
+    output = io.StringIO()
+    Console(file=output, width=32).print(table.rich())
+    lines = [line.split("│")[1:-1] for line in output.getvalue().splitlines() if line.startswith("│")]
+    assert max(map(len, output.getvalue().splitlines())) <= 32
+    assert ["".join(column).replace(" ", "") for column in zip(*lines, strict=True)] == [
+        cell.replace(" ", "") for cell in row
+    ]
