@@ -1,4 +1,4 @@
-"""The `diffusion-link` command: serve, caption, index, search, plan, and the training commands.
+"""The `diffusion-link` command: serve, caption, index, search, plan, the training commands, and tools.
 
 What a command needs is imported when it runs: `--help` is quick, and serving never loads training.
 """
@@ -8,43 +8,45 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
+from app.command_tools import add_tools
+from app.flags import (
+    DEFAULT_INDEX_FILE,
+    UsageError,
+    add_address_flags,
+    add_json_flag,
+    add_model_flags,
+    caption_options,
+    help_of,
+    service_settings,
+)
+from app.grouped_help import SERVING, GroupedHelp
 from app.schemas import CaptionOptions
-from app.settings import ServiceSettings
-from app.sound_index import DEFAULT_FILE
-from models.errors import DiffusionLinkError, validation_faults
+from models.errors import DiffusionLinkError
 
 USAGE_STATUS = 2
 """Exit status where nothing could be begun: settings, artifact, device or port."""
 INTERRUPTED_STATUS = 130
 
-_SERVING_COMMANDS = ("serve", "caption", "index", "search", "plan")
-
-SettingsT = TypeVar("SettingsT", bound=BaseModel)
-
-
-class UsageError(DiffusionLinkError):
-    """Settings that cannot be, told to the user in one line."""
+_WITHOUT_TRAINING = (*SERVING, "doctor", "bench")
+"""Commands that need not know of the training commands."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser("diffusion-link", description="Captions for sounds, served and trained.")
+    parser = argparse.ArgumentParser(
+        "diffusion-link", description="Captions for sounds, served and trained.", formatter_class=GroupedHelp
+    )
     parser.add_argument("--version", action="version", version=version("diffusion-link"))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_serve(commands)
-    _add_caption(commands)
-    _add_index(commands)
-    _add_search(commands)
-    _add_plan(commands)
-    if not arguments or arguments[0] not in _SERVING_COMMANDS:
-        from models.training.commands import add_commands, joined_words
+    add_serving(commands)
+    add_tools(commands)
+    if not arguments or arguments[0] not in _WITHOUT_TRAINING:
+        from models.training.commands import joined_words
 
-        add_commands(commands)
+        add_training(commands)
         arguments = joined_words(arguments)
     parsed = parser.parse_args(arguments)
     try:
@@ -57,30 +59,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def service_settings(parsed: argparse.Namespace) -> ServiceSettings:
-    """Settings from flags, and from the environment where a flag is not given.
-
-    Raises:
-        UsageError: a setting is out of range.
-    """
-    flags = {name: getattr(parsed, name, None) for name in ("host", "port", "device", "precision", "artifact")}
-    return _checked(ServiceSettings, {name: value for name, value in flags.items() if value is not None})
-
-
-def caption_options(parsed: argparse.Namespace) -> CaptionOptions:
-    """Options of a caption, from flags.
-
-    Raises:
-        UsageError: an option is out of range.
-    """
-    return _checked(CaptionOptions, {name: getattr(parsed, name) for name in CaptionOptions.model_fields})
+def add_serving(commands: Any) -> None:
+    """Add the commands that serve, or do without a server what it does."""
+    _add_serve(commands)
+    _add_caption(commands)
+    _add_index(commands)
+    _add_search(commands)
+    _add_plan(commands)
 
 
-def _checked(kind: type[SettingsT], values: dict[str, Any]) -> SettingsT:
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        raise UsageError("; ".join(validation_faults(error, "settings"))) from error
+def add_training(commands: Any) -> None:
+    """Add the commands that train and evaluate."""
+    from models.training.commands import add_commands
+
+    add_commands(commands)
 
 
 def _add_serve(commands: Any) -> None:
@@ -89,23 +81,22 @@ def _add_serve(commands: Any) -> None:
         help="answer over HTTP",
         description="Serve captions over HTTP. Every setting can also come from a DIFFUSION_LINK_* variable.",
     )
-    parser.add_argument("--host", help=_help(ServiceSettings, "host"))
-    parser.add_argument("--port", type=int, help=_help(ServiceSettings, "port"))
-    _add_model_flags(parser)
+    add_address_flags(parser)
+    add_model_flags(parser)
     parser.set_defaults(run=_serve)
 
 
 def _add_caption(commands: Any) -> None:
     parser = commands.add_parser("caption", help="caption files", description="Caption sound files, without a server.")
     parser.add_argument("files", nargs="+", metavar="FILE", help="WAV, FLAC, OGG or MP3")
-    parser.add_argument("--json", action="store_true", help="one JSON object a file, a line each")
+    add_json_flag(parser, "one JSON object a file, a line each")
     for name in ("candidates", "max_new_tokens", "seed"):
         default = CaptionOptions.model_fields[name].default
         flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, type=int, default=default, metavar="N", help=_help(CaptionOptions, name))
-    parser.add_argument("--timeline", action="store_true", help=_help(CaptionOptions, "timeline"))
+        parser.add_argument(flag, type=int, default=default, metavar="N", help=help_of(CaptionOptions, name))
+    parser.add_argument("--timeline", action="store_true", help=help_of(CaptionOptions, "timeline"))
     parser.add_argument("--no-bridge", dest="bridge", action="store_false", help="caption the unbridged CLAP embedding")
-    _add_model_flags(parser)
+    add_model_flags(parser)
     parser.set_defaults(run=_caption)
 
 
@@ -116,8 +107,9 @@ def _add_index(commands: Any) -> None:
         description="Embed every WAV, FLAC, OGG and MP3 below a folder. Run again, it embeds what is new or changed.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER")
-    parser.add_argument("--output", type=Path, default=DEFAULT_FILE, metavar="FILE", help="the index (%(default)s)")
-    _add_model_flags(parser)
+    parser.add_argument("--output", type=Path, default=DEFAULT_INDEX_FILE, metavar="FILE", help="the index (%(default)s)")
+    add_json_flag(parser, "one JSON object: the index, and how many sounds it has")
+    add_model_flags(parser)
     parser.set_defaults(run=_index)
 
 
@@ -128,10 +120,10 @@ def _add_search(commands: Any) -> None:
         description="List the sounds of an index that are nearest to a text.",
     )
     parser.add_argument("text", metavar="TEXT", help='what is heard, as "a dog barks"')
-    parser.add_argument("--index", type=Path, default=DEFAULT_FILE, metavar="FILE", help="the index (%(default)s)")
+    parser.add_argument("--index", type=Path, default=DEFAULT_INDEX_FILE, metavar="FILE", help="the index (%(default)s)")
     parser.add_argument("-k", dest="count", type=int, default=10, metavar="N", help="most sounds to list (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a sound, a line each")
-    _add_model_flags(parser)
+    add_json_flag(parser, "one JSON object a sound, a line each")
+    add_model_flags(parser)
     parser.set_defaults(run=_search)
 
 
@@ -146,19 +138,9 @@ def _add_plan(commands: Any) -> None:
         metavar="SIZE",
         help="plan for a GPU with so much memory, as 24GiB, in bf16 unless --precision is given; unset: for the device",
     )
-    _add_model_flags(parser)
+    add_json_flag(parser, "one JSON object, in bytes")
+    add_model_flags(parser)
     parser.set_defaults(run=_plan)
-
-
-def _add_model_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", help=_help(ServiceSettings, "device"))
-    parser.add_argument("--precision", help=_help(ServiceSettings, "precision"))
-    parser.add_argument("--artifact", type=Path, metavar="DIR", help=_help(ServiceSettings, "artifact"))
-
-
-def _help(kind: type[BaseModel], name: str) -> str:
-    field = kind.model_fields[name]
-    return f"{field.description} ({field.default})" if field.default is not None else str(field.description)
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -179,7 +161,7 @@ def _index(parsed: argparse.Namespace) -> int:
     settings = service_settings(parsed)
     from app.command_index import index
 
-    return index(parsed.folder, parsed.output, settings)
+    return index(parsed.folder, parsed.output, settings, as_json=parsed.json)
 
 
 def _search(parsed: argparse.Namespace) -> int:
@@ -199,7 +181,7 @@ def _plan(parsed: argparse.Namespace) -> int:
         device_memory = None if parsed.device_memory is None else parse_bytes(parsed.device_memory)
     except ValueError as error:
         raise UsageError(f"--device-memory: {error}") from error
-    return plan(settings, device_memory)
+    return plan(settings, device_memory, as_json=parsed.json)
 
 
 if __name__ == "__main__":

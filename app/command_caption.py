@@ -1,13 +1,10 @@
 """`diffusion-link caption`: the service's engine without a service, on files of this machine."""
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from app.bodies import captioned_file
@@ -15,6 +12,7 @@ from app.captioning import AudioFile
 from app.engine import Engine
 from app.loading import load_pipeline
 from app.local_files import FAILED_STATUS, progress_bar, shown_name, work_on_files
+from app.output import print_json, table_console
 from app.schemas import CaptionedFile, CaptionOptions, ErrorDetail
 from app.settings import ServiceSettings
 from app.ticket import Ticket
@@ -45,12 +43,11 @@ async def _print_all(
         task = progress.add_task("", total=len(paths))
         async for outcome in caption_files(pipeline, paths, options, settings):
             if as_json:
-                sys.stdout.write(json.dumps(_json_line(paths[len(outcomes)], outcome)) + "\n")
-                sys.stdout.flush()
+                print_json(_json_line(paths[len(outcomes)], outcome))
             outcomes.append(outcome)
             progress.advance(task)
     if not as_json:
-        Console().print(_table(paths, outcomes))
+        table_console().print(_table(paths, outcomes))
     return outcomes
 
 
@@ -73,7 +70,7 @@ def _json_line(path: str, outcome: Outcome) -> dict[str, Any]:
 
 
 def _table(paths: Sequence[str], outcomes: Sequence[Outcome]) -> Table:
-    table = Table("File", "Time", "Caption", "Score")
+    table = Table(*(Column(name, overflow="fold") for name in ("File", "Time", "Caption", "Score")))
     for path, outcome in zip(paths, outcomes, strict=True):
         name = Text(shown_name(path))
         if isinstance(outcome, ErrorDetail):

@@ -15,6 +15,7 @@ from app.captioning import AudioFile
 from app.engine import Engine
 from app.loading import load_pipeline
 from app.local_files import FAILED_STATUS, progress_bar, shown_name, work_on_files
+from app.output import print_json
 from app.schemas import ErrorDetail
 from app.settings import ServiceSettings
 from app.sound_index import IndexedArtifact, SoundIndex, SoundIndexError
@@ -57,7 +58,7 @@ class _Rows:
         SoundIndex(self.artifact, self.folder, [name for name, _ in ordered], stamps, embeddings).save(path)
 
 
-def index(folder: Path, output: Path, settings: ServiceSettings) -> int:
+def index(folder: Path, output: Path, settings: ServiceSettings, *, as_json: bool = False) -> int:
     """Bring the index of a folder up to date and print what was done; returns the exit status.
 
     Raises:
@@ -83,7 +84,12 @@ def index(folder: Path, output: Path, settings: ServiceSettings) -> int:
     for name, reason in faults:
         print(f"{shown_name(name)}: {reason}", file=sys.stderr)
     removed = 0 if old is None else len(set(old.names) - rows.rows.keys())
-    print(f"{output}: {len(rows.rows)} sounds ({len(rows.rows) - kept} embedded, {kept} unchanged, {removed} removed)")
+    counts = {"embedded": len(rows.rows) - kept, "unchanged": kept, "removed": removed}
+    if as_json:
+        failed = [{"file": name, "error": reason} for name, reason in faults]
+        print_json({"index": str(output), "sounds": len(rows.rows), **counts, "failed": failed})
+    else:
+        print(f"{output}: {len(rows.rows)} sounds ({', '.join(f'{count} {what}' for what, count in counts.items())})")
     if faults:
         print(f"{len(faults)} could not be used", file=sys.stderr)
     return FAILED_STATUS if faults else 0

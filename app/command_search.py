@@ -1,15 +1,14 @@
 """`diffusion-link search`: the sounds of an index that are nearest to words."""
 
-import json
 import os
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from app.loading import load_pipeline
 from app.local_files import shown_name
+from app.output import print_json, table_console
 from app.settings import ServiceSettings
 from app.sound_index import SoundIndex
 from models.errors import TextError
@@ -35,12 +34,16 @@ def search(text: str, index_file: Path, count: int, settings: ServiceSettings, *
     found = [(name, round(cosine, _COSINE_DIGITS)) for name, cosine in index.search(query, count)]
     if as_json:
         for name, cosine in found:
-            print(json.dumps({"file": os.path.join(index.folder, name), "cosine": cosine}))  # noqa: PTH118, a name is bytes
+            print_json({"file": os.path.join(index.folder, name), "cosine": cosine})  # noqa: PTH118, a name is bytes
         return 0
-    table = Table("File", "Cosine", title=Text(shown_name(index.folder)), title_justify="left")
+    table = Table(
+        *(Column(name, overflow="fold") for name in ("File", "Cosine")),
+        title=Text(shown_name(index.folder)),
+        title_justify="left",
+    )
     for name, cosine in found:
-        table.add_row(Text(shown_name(name), overflow="fold"), f"{cosine:.4f}")
-    Console().print(table)
+        table.add_row(Text(shown_name(name)), f"{cosine:.4f}")
+    table_console().print(table)
     return 0
 
 

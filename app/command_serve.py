@@ -78,7 +78,7 @@ def serve(settings: ServiceSettings) -> int:
         DeviceError: the device is not there or too small, or cannot do what was asked of it.
     """
     configure_logging()
-    with _bind(settings.host, settings.port) as listener:
+    with bind_port(settings.host, settings.port) as listener:
         # Loaded here and not by the app's lifespan, so that its faults are one line and not a traceback.
         _log.info("loading %s", settings.artifact or EMBEDDED_ARTIFACT)
         pipeline = load_pipeline(settings)
@@ -114,7 +114,7 @@ def _stopped(_: int, __: FrameType | None) -> None:
     _log.info("stopped by a signal")
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind_port(host: str, port: int) -> socket.socket:
     """Take the port before the artifact is loaded; nobody can connect before uvicorn listens on it."""
     # The protocol is named because asyncio turns Nagle's algorithm off only where it is; an answer is a head and a body, and
     # with it the body would wait 40 ms for the client's delayed acknowledgement of the head.

@@ -22,7 +22,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from models.artifact import ArtifactManifest
 from models.errors import DiffusionLinkError, validation_faults
 
-DEFAULT_FILE = Path("sound-index.npz")
 _LENGTH_TOLERANCE = 1e-3
 _FORMS: dict[str, tuple[type[np.generic], int]] = {
     "about": (np.uint8, 1),

@@ -2,7 +2,7 @@
 
 import sys
 
-from app.command_serve import _bind, run_server
+from app.command_serve import bind_port, run_server
 from app.logs import configure_logging
 from app.main import create_app
 from app.settings import ServiceSettings
@@ -21,7 +21,7 @@ def main() -> int:
         # As many captions as windows, so that batches of both stages hold as much as those of the raw loop.
         write_max_batch_cost=subject.batch * DEFAULT_TOKENS,
     )
-    with _bind("127.0.0.1", 0) as listener:
+    with bind_port("127.0.0.1", 0) as listener:
         pipeline = subject.load()
         return run_server(create_app(settings, load=lambda *_: pipeline), settings, listener)
 

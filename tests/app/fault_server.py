@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from app.command_serve import _bind, run_server
+from app.command_serve import bind_port, run_server
 from app.logs import configure_logging
 from app.main import create_app
 from app.settings import ServiceSettings
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = ServiceSettings(**json.loads(parsed.settings))
     configure_logging()
     app = create_app(settings, load=FaultPipeline(parsed.work, parsed.batch_s, parsed.concurrent).load)
-    with _bind(settings.host, 0) as listener:
+    with bind_port(settings.host, 0) as listener:
         return run_server(app, settings, listener)
 
 

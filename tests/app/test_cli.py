@@ -135,8 +135,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "evaluate",
         "evaluate gap",
         "export",
+        "doctor",
+        "bench",
+        "completion",
     ):
         assert command in text
+    places = [text.index(heading) for heading in ("serving:", " serve ", "training:", " convert ", "tools:", " doctor ")]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--nonsense"], ["caption"]])
@@ -163,12 +168,24 @@ def test_evaluate_and_evaluate_gap_are_two_commands(tmp_path: Path, capsys: pyte
         assert capsys.readouterr().err.startswith(f"diffusion-link {' '.join(words)}: ")
 
 
-@pytest.mark.parametrize("command", ["serve", "index", "search", "plan"])
-def test_serving_and_help_load_neither_training_nor_torch(command: str) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in ("serve", "index", "search", "doctor"))])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from app import cli\n"
+        f"try: cli.main({arguments})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'transformers', 'fastapi', 'models.training.recipe', 'models.pipeline'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("command", ["serve", "index", "search", "plan", "doctor", "bench"])
+def test_serving_and_tools_do_not_know_training(command: str) -> None:
     code = (
         "import sys; from app import cli\n"
         f"try: cli.main(['{command}', '--help'])\n"
         "except SystemExit: pass\n"
-        "assert not [name for name in sys.modules if name == 'torch' or name.startswith('models.training')]"
+        "assert not [name for name in sys.modules if name.startswith('models.training')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -1,6 +1,7 @@
 """`diffusion-link index`: every sound once, what is unchanged not again, and bad files named."""
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -194,3 +195,17 @@ def test_names_that_are_not_utf8(folder: Path, output: Path, capsys: pytest.Capt
     assert index(folder, output, _SETTINGS) == 1
     assert name in SoundIndex.load(output).names
     assert "\ufffd.wav: the file is empty" in capsys.readouterr().err
+
+
+def test_objects_for_programs(folder: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "empty.wav").write_bytes(b"")
+    assert main(["index", str(folder), "--output", str(output), "--json"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "index": str(output),
+        "sounds": 4,
+        "embedded": 4,
+        "unchanged": 0,
+        "removed": 0,
+        "failed": [{"file": "empty.wav", "error": "the file is empty"}],
+    }

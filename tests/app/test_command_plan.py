@@ -1,5 +1,6 @@
 """`diffusion-link plan`: sizes in words, the table, and the budgets that serving takes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,44 @@ def test_flags(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "diffusion-link: --device-memory: 'a lot' is not a size such as 24GiB\n"
     assert cli.main([*flags, "1MiB"]) == 2
     assert capsys.readouterr().err.startswith("diffusion-link: 0.00 GiB of device memory are too little: the weights take")
+
+
+def test_objects_for_programs(tiny_artifact: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["plan", "--artifact", str(tiny_artifact), "--device", "cpu", "--json"]
+    assert cli.main([*flags, "--device-memory", "24GiB"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    said = json.loads(line)
+    networks = said.pop("networks")
+    assert said == {
+        "artifact": "tiny 1",
+        "measured_on": "cpu",
+        "weight_bytes": 608 * _MIB + 3 * _GIB,
+        "device_memory_bytes": 24 * _GIB,
+        "embed_max_batch_cost": 64,
+        "write_max_batch_cost": 8_192,
+        "captions_at_once": 256,
+    }
+    assert [network["network"] for network in networks] == ["encoder", "bridge", "decoder"]
+    assert networks[0] == {
+        "network": "encoder",
+        "precision": "bf16",
+        "parameters": 153_000_000,
+        "weight_bytes": 600 * _MIB,
+        "activation_bytes": {"window of 10 s": 100 * _MIB, "longest text": 12 * _MIB},
+    }
+    assert cli.main(flags) == 0
+    assert json.loads(capsys.readouterr().out)["device_memory_bytes"] is None
+    assert cli.main([*flags, "--device-memory", "1MiB"]) == 2
+    assert capsys.readouterr().out == "", "an object that is not whole is none"
+
+
+def test_on_a_narrow_terminal_no_figure_is_lost(
+    tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert plan(_settings(tiny_artifact), 24 * 2**30) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert max(map(len, rows)) <= 40
+    assert "…" not in "".join(rows)
+    parameters = "".join(row.split("│")[3].replace(" ", "") for row in rows)
+    assert parameters == "153.0M2.0M1,500.0M"

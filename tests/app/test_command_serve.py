@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from app import command_serve
-from app.command_serve import PortError, _base_url, _bind, run_server, serve
+from app.command_serve import PortError, _base_url, bind_port, run_server, serve
 from app.main import create_app
 from app.settings import ServiceSettings
 from models.pipeline import Pipeline
@@ -56,9 +56,9 @@ def test_a_signal_drains(
     pipeline: FakePipeline, wav: bytes, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Pipeline, "load", pipeline.load)
-    listener = _bind("127.0.0.1", 0)
+    listener = bind_port("127.0.0.1", 0)
     url = _base_url(listener)
-    monkeypatch.setattr(command_serve, "_bind", lambda host, port: listener)
+    monkeypatch.setattr(command_serve, "bind_port", lambda host, port: listener)
     before = signal.getsignal(number)
     visitor = _Visitor(pipeline, url, wav, number)
     ready = command_serve.DrainingServer.startup
@@ -88,7 +88,7 @@ def listener_address(url: str) -> tuple[str, int]:
 
 def test_a_port_that_is_taken_in_the_meantime(pipeline: FakePipeline) -> None:
     settings = ServiceSettings()
-    with _bind("127.0.0.1", 0) as ours, socket.socket() as theirs:
+    with bind_port("127.0.0.1", 0) as ours, socket.socket() as theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         theirs.bind(ours.getsockname())
         theirs.listen()
@@ -97,19 +97,19 @@ def test_a_port_that_is_taken_in_the_meantime(pipeline: FakePipeline) -> None:
 
 
 def test_addresses_that_work_from_here() -> None:
-    with _bind("0.0.0.0", 0) as listener:
+    with bind_port("0.0.0.0", 0) as listener:
         assert _base_url(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
     if socket.has_ipv6:
-        with _bind("::1", 0) as listener:
+        with bind_port("::1", 0) as listener:
             assert _base_url(listener) == f"http://[::1]:{listener.getsockname()[1]}"
-        with _bind("::", 0) as listener:
+        with bind_port("::", 0) as listener:
             assert _base_url(listener).startswith("http://[::1]:")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1"])
 def test_an_address_that_is_not_ours(host: str) -> None:
     with pytest.raises(PortError, match=f"cannot listen on {host}:1"):
-        _bind(host, 1)
+        bind_port(host, 1)
 
 
 async def _no_delay_of_an_accepted_connection() -> int:
@@ -119,7 +119,7 @@ async def _no_delay_of_an_accepted_connection() -> int:
         accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
         writer.close()
 
-    with _bind("127.0.0.1", 0) as listener:
+    with bind_port("127.0.0.1", 0) as listener:
         async with await asyncio.start_server(visit, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
             value: int = await accepted

@@ -1,0 +1,91 @@
+"""`diffusion-link doctor`: what is wrong with this installation, and how to mend it, a line for each check."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from app.doctor import Check, Finding, Level, Visit
+from app.doctor_machine import (
+    check_audio,
+    check_device,
+    check_packages,
+    check_python,
+    check_settings,
+    check_threads,
+    check_torch,
+)
+from app.doctor_port import check_port
+from app.doctor_service import check_artifact, check_caption, check_keys, check_memory, check_offline
+from app.local_files import FAILED_STATUS
+from app.output import print_json
+
+CHECKS = (
+    Check("python", check_python),
+    Check("packages", check_packages),
+    Check("settings", check_settings),
+    Check("torch", check_torch),
+    Check("device", check_device, ("settings", "torch")),
+    Check("threads", check_threads, ("settings", "torch")),
+    Check("audio", check_audio),
+    Check("artifact", check_artifact, ("settings",)),
+    Check("offline", check_offline, ("artifact", "torch")),
+    Check("memory", check_memory, ("offline", "device")),
+    Check("keys", check_keys, ("settings",)),
+    Check("port", check_port, ("settings",)),
+    Check("caption", check_caption, ("packages", "audio", "memory")),
+)
+"""All of them, in an order in which each comes after those that it needs."""
+
+_STYLES: dict[Level, str] = {"ok": "green", "warning": "yellow", "wrong": "bold red", "skipped": "dim"}
+_INDENT = " " * 20
+
+
+def doctor(flags: Mapping[str, Any], *, as_json: bool) -> int:
+    """Make all checks, and print each as it is made; returns the exit status."""
+    findings = []
+    for check, finding in examine(Visit(flags, os.environ), CHECKS):
+        if as_json:
+            print_json({"check": check.name, **asdict(finding)})
+        else:
+            _print(check.name, finding)
+        findings.append(finding)
+    counts = {level: sum(finding.level == level for finding in findings) for level in ("wrong", "warning")}
+    if not as_json:
+        said = [f"{count} {level}" for level, count in counts.items() if count]
+        print(f"{len(findings)} checks: {', '.join(said) or 'all is well'}")
+    return FAILED_STATUS if counts["wrong"] else 0
+
+
+def examine(visit: Visit, checks: Sequence[Check]) -> Iterator[tuple[Check, Finding]]:
+    """Make the checks in their order; one that needs another that is wrong is skipped."""
+    failed: set[str] = set()
+    for check in checks:
+        missing = [name for name in check.needs if name in failed]
+        if missing:
+            finding = Finding("skipped", f"not checked, because of {', '.join(missing)}")
+        else:
+            try:
+                finding = check.look(visit)
+            # Whatever is the matter with a machine: the other checks may tell why.
+            except Exception as error:
+                found = f"cannot be checked: {type(error).__name__}: {error}"
+                finding = Finding("wrong", found, "report this line as a fault of diffusion-link")
+        if finding.level in ("wrong", "skipped"):
+            failed.add(check.name)
+        yield check, finding
+
+
+def _print(name: str, finding: Finding) -> None:
+    text = Text.assemble((f"{finding.level:<8}", _STYLES[finding.level]), f"  {name:<8}  {_plain(finding.found)}")
+    if finding.mend:
+        text.append(f"\n{_INDENT}→ {_plain(finding.mend)}")
+    Console().print(text, soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    """What is printed of what was found; a name of a file or variable could hold a terminal's commands."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,76 @@
+"""The flags of the tools: doctor, bench and completion."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from app.flags import add_address_flags, add_json_flag, add_model_flags, given_settings
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def add_tools(commands: Any) -> None:
+    """Add the commands that neither serve nor train."""
+    _add_doctor(commands)
+    _add_bench(commands)
+    _add_completion(commands)
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = commands.add_parser(
+        "doctor",
+        help="say what is wrong with this installation, and how to mend it",
+        description="Check packages, settings, device, artifact, port and all else that serving needs, and write a caption. "
+        "Exit status: 0, or 1 where something is wrong.",
+    )
+    add_address_flags(parser)
+    add_json_flag(parser, "one JSON object a check, a line each")
+    add_model_flags(parser)
+    parser.set_defaults(run=_doctor)
+
+
+def _add_bench(commands: Any) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure the service under load on this machine",
+        description="Run the service, a plain handler and the bare networks side by side, and say how they compare. One "
+        "round without --full, about two minutes. It is `python -m benchmarks.serving`, which has more options.",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--artifact", type=Path, metavar="DIR", help="what to serve (the one that ships with the package)")
+    what.add_argument(
+        "--fake", metavar="A_MS,B_MS", help="a model whose batch of n takes A + B·n ms, to see the service alone"
+    )
+    parser.add_argument("--device", default="cpu", help="of the artifact: cpu, cuda, mps (%(default)s)")
+    parser.add_argument("--full", action="store_true", help="five rounds and a test of memory, as the published figures")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write everything that was measured as JSON, and a chart")
+    add_json_flag(parser, "one JSON object a figure, a line each, and one of the verdict")
+    parser.set_defaults(run=_bench)
+
+
+def _add_completion(commands: Any) -> None:
+    parser = commands.add_parser(
+        "completion",
+        help="print a script that completes commands by Tab",
+        description="Print the script that lets a shell complete commands, flags and files.",
+    )
+    parser.add_argument("shell", choices=SHELLS)
+    parser.set_defaults(run=_completion)
+
+
+def _doctor(parsed: argparse.Namespace) -> int:
+    from app.command_doctor import doctor
+
+    return doctor(given_settings(parsed), as_json=parsed.json)
+
+
+def _bench(parsed: argparse.Namespace) -> int:
+    from app.command_bench import bench
+
+    return bench(parsed)
+
+
+def _completion(parsed: argparse.Namespace) -> int:
+    from app.command_completion import completion
+
+    return completion(parsed.shell)
