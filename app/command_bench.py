@@ -16,6 +16,7 @@ from rich.table import Column, Table
 
 from app.flags import UsageError
 from app.output import print_json, table_console
+from models.artifact import EMBEDDED_ARTIFACT, verify_artifact
 
 _ROOT = Path(__file__).parent.parent
 _ASKED = ("aiohttp", "matplotlib")
@@ -27,8 +28,12 @@ def bench(parsed: argparse.Namespace) -> int:
 
     Raises:
         UsageError: this is no checkout, or lacks what measuring needs.
+        ArtifactError: the artifact cannot be used.
+        DeviceError: the device is not there.
     """
     root = _checkout()
+    if not parsed.fake:
+        _look_at(parsed.artifact or EMBEDDED_ARTIFACT, parsed.device)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if parsed.out is None else parsed.out.absolute()
         written = folder / ("serving-fake.json" if parsed.fake else "serving.json")
@@ -62,6 +67,14 @@ def _checkout() -> Path:
     if not hasattr(os, "sched_setaffinity"):
         raise UsageError("measuring needs Linux, which can give service and client cores of their own")
     return _ROOT
+
+
+def _look_at(artifact: Path, device: str) -> None:
+    """Tell in one line what would else be a traceback in the log of a process of the benchmark."""
+    from models.pipeline import inspect_device
+
+    verify_artifact(artifact)
+    inspect_device(device, "auto")
 
 
 def _flags(parsed: argparse.Namespace) -> list[str]:

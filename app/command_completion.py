@@ -10,11 +10,13 @@ import shtab
 
 _WORDS = {"--device": ("auto", "cpu", "cuda", "mps"), "--precision": ("auto", "fp32", "bf16", "fp16")}
 """What flags are offered that take more than this: a second GPU is cuda:1."""
+# zsh takes what shtab writes for one pattern, '(*.toml)', for a list of qualifiers, and finds no file.
+_RECIPES: dict[str, Any] = shtab.glob("*.toml") | {"zsh": "_files -g '*.toml'", "tcsh": "f:*.toml"}
 _PATHS: dict[str, Any] = {
     "FILE": shtab.FILE,
     "DIR": shtab.DIRECTORY,
     "FOLDER": shtab.DIRECTORY,
-    "RECIPE.toml": shtab.glob("*.toml"),
+    "RECIPE.toml": _RECIPES,
     "source": shtab.FILE,
     "output": shtab.DIRECTORY,
 }
@@ -99,9 +101,7 @@ def _words_or_files(command: str, words: list[str]) -> dict[str, Any]:
     said = " ".join(words)
     return {
         "bash": function,
-        "zsh": f"{{compadd {said}; _files -g '*.toml'}}",
-        "tcsh": "f:*.toml",
-        "preamble": {
-            "bash": f'{function}() {{\n  compgen -W "{said}" -- "$1"\n  {_PATHS["RECIPE.toml"]["bash"]} "$1"\n}}\n'
-        },
+        "zsh": f"{{compadd {said}; {_RECIPES['zsh']}}}",
+        "tcsh": _RECIPES["tcsh"],
+        "preamble": {"bash": f'{function}() {{\n  compgen -W "{said}" -- "$1"\n  {_RECIPES["bash"]} "$1"\n}}\n'},
     }

@@ -53,30 +53,39 @@ def doctor(flags: Mapping[str, Any], *, as_json: bool) -> int:
         else:
             _print(check.name, finding)
         findings.append(finding)
-    counts = {level: sum(finding.level == level for finding in findings) for level in ("wrong", "warning")}
     if not as_json:
-        said = [f"{count} {level}" for level, count in counts.items() if count]
-        print(f"{len(findings)} checks: {', '.join(said) or 'all is well'}")
-    return FAILED_STATUS if counts["wrong"] else 0
+        print(_summary([finding.level for finding in findings]))
+    return FAILED_STATUS if any(finding.level == "wrong" for finding in findings) else 0
 
 
 def examine(visit: Visit, checks: Sequence[Check]) -> Iterator[tuple[Check, Finding]]:
     """Make the checks in their order; one that needs another that is wrong is skipped."""
-    failed: set[str] = set()
+    blame: dict[str, set[str]] = {}
     for check in checks:
-        missing = [name for name in check.needs if name in failed]
-        if missing:
-            finding = Finding("skipped", f"not checked, because of {', '.join(missing)}")
+        reasons = set().union(*(blame.get(name, set()) for name in check.needs))
+        if reasons:
+            finding = Finding("skipped", f"not checked, because of {', '.join(sorted(reasons))}")
         else:
-            try:
-                finding = check.look(visit)
-            # Whatever is the matter with a machine: the other checks may tell why.
-            except Exception as error:
-                found = f"cannot be checked: {type(error).__name__}: {error}"
-                finding = Finding("wrong", found, "report this line as a fault of diffusion-link")
-        if finding.level in ("wrong", "skipped"):
-            failed.add(check.name)
+            finding = _looked(check, visit)
+        if finding.level == "wrong":
+            reasons = {check.name}
+        blame[check.name] = reasons
         yield check, finding
+
+
+def _looked(check: Check, visit: Visit) -> Finding:
+    try:
+        return check.look(visit)
+    # Whatever is the matter with a machine: the other checks may tell why.
+    except Exception as error:
+        found = f"cannot be checked: {type(error).__name__}: {error}"
+        return Finding("wrong", found, "report this line as a fault of diffusion-link")
+
+
+def _summary(levels: Sequence[Level]) -> str:
+    names = {"wrong": "wrong", "warning": "doubtful", "skipped": "not checked"}
+    said = [f"{levels.count(level)} {name}" for level, name in names.items() if level in levels]
+    return f"{len(levels)} checks: {', '.join(said) or 'all is well'}"
 
 
 def _print(name: str, finding: Finding) -> None:

@@ -7,6 +7,18 @@ from typing import Any
 from app.flags import add_address_flags, add_json_flag, add_model_flags, given_settings
 
 SHELLS = ("bash", "zsh", "tcsh")
+_SET_UP = """\
+for good, in new shells:
+  bash, which has the package bash-completion:
+    mkdir -p ~/.local/share/bash-completion/completions
+    diffusion-link completion bash > ~/.local/share/bash-completion/completions/diffusion-link
+  zsh, with "fpath+=(~/.zfunc); autoload -U compinit; compinit" in ~/.zshrc:
+    mkdir -p ~/.zfunc
+    diffusion-link completion zsh > ~/.zfunc/_diffusion-link
+  tcsh:
+    diffusion-link completion tcsh > ~/.diffusion-link.tcsh
+    echo source ~/.diffusion-link.tcsh >> ~/.tcshrc
+"""
 
 
 def add_tools(commands: Any) -> None:
@@ -53,6 +65,8 @@ def _add_completion(commands: Any) -> None:
         "completion",
         help="print a script that completes commands by Tab",
         description="Print the script that lets a shell complete commands, flags and files.",
+        epilog=_SET_UP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS)
     parser.set_defaults(run=_completion)

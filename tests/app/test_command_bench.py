@@ -86,13 +86,16 @@ def test_one_round_of_the_embedded_artifact(ran: _Ran, capsys: pytest.CaptureFix
     }
 
 
-def test_flags(ran: _Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags(
+    ran: _Ran, tmp_path: Path, tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").symlink_to(tiny_artifact)
     assert cli.main(["bench", "--full", "--fake", "20,2", "--out", "there"]) == 0
     assert ran.command[3:] == ["--fake", "20,2", "--out", str(tmp_path / "there")]
     assert f"Written to {tmp_path / 'there' / 'serving-fake.json'} and serving-fake.png" in capsys.readouterr().out
-    assert cli.main(["bench", "--artifact", "mine", "--device", "cuda"]) == 0
-    assert ran.command[-6:-2] == ["--device", "cuda", "--artifact", str(tmp_path / "mine")]
+    assert cli.main(["bench", "--artifact", "mine", "--device", "auto"]) == 0
+    assert ran.command[-6:-2] == ["--device", "auto", "--artifact", str(tmp_path / "mine")]
 
 
 @pytest.mark.parametrize("width", [48, 120])
@@ -124,6 +127,18 @@ def test_a_benchmark_that_breaks(
     (tmp_path / "serving.json").write_text(json.dumps(_FIGURES), encoding="utf-8")
     assert cli.main(["bench", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [(["--artifact", "none"], "none: is not a directory"), (["--device", "abacus"], "device 'abacus' is not")],
+)
+def test_what_cannot_be_measured_is_told_before(
+    flags: list[str], error: str, ran: _Ran, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["bench", *flags]) == 2
+    assert capsys.readouterr().err.startswith(f"diffusion-link: {error}")
+    assert ran.command == []
 
 
 def test_ctrl_c_stops_what_was_started(ran: _Ran, monkeypatch: pytest.MonkeyPatch) -> None:

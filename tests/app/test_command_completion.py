@@ -78,6 +78,14 @@ def test_every_command_is_offered(bash_script: Path, tmp_path: Path, capsys: pyt
     assert {"serve", "export", "doctor", "evaluate"} <= listed
 
 
+def test_zsh_is_given_patterns_and_no_qualifiers(capsys: pytest.CaptureFixture[str]) -> None:
+    # Seen in zsh 5.9: of '(*.toml)' it offers nothing.
+    text = _script("zsh", capsys)
+    assert ":_files -g '*.toml'" in text
+    assert "{compadd gap captions report; _files -g '*.toml'}" in text
+    assert "'(*." not in text
+
+
 @pytest.mark.parametrize(("shell", "check"), [("bash", "-n"), ("zsh", "-n"), ("tcsh", "-nf")])
 def test_the_shell_can_read_it(shell: str, check: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = _script(shell, capsys)

@@ -50,6 +50,7 @@ def test_what_needs_something_wrong_is_skipped() -> None:
     found = {check.name: finding for check, finding in examine(Visit({}, {}), checks)}
     assert [finding.level for finding in found.values()] == ["wrong", "warning", "ok", "skipped", "skipped", "wrong"]
     assert found["d"].found == "not checked, because of a"
+    assert found["e"].found == "not checked, because of a", "the fault, not what it hinders"
     assert found["f"].found == "cannot be checked: ZeroDivisionError: secret"
 
 
@@ -70,13 +71,16 @@ def test_lines_for_people(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         "warning   two       two is warning",
         " " * 20 + "→ [red]mend\N{REPLACEMENT CHARACTER}[2J it",
         "wrong     three     three is wrong",
-        "3 checks: 1 wrong, 1 warning",
+        "3 checks: 1 wrong, 1 doubtful",
     ]
     monkeypatch.setattr(command_doctor, "CHECKS", checks[:2])
     assert doctor({}, as_json=False) == 0, "a warning is no fault"
     monkeypatch.setattr(command_doctor, "CHECKS", checks[:1])
     doctor({}, as_json=False)
     assert capsys.readouterr().out.endswith("1 checks: all is well\n")
+    monkeypatch.setattr(command_doctor, "CHECKS", (checks[2], _found("four", "ok", ("three",))))
+    doctor({}, as_json=False)
+    assert capsys.readouterr().out.endswith("2 checks: 1 wrong, 1 not checked\n")
 
 
 def test_a_line_is_not_broken_at_the_width_of_a_terminal(
