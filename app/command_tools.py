@@ -46,7 +46,7 @@ def _add_bench(commands: Any) -> None:
         "bench",
         help="measure the service under load on this machine",
         description="Run the service, a plain handler and the bare networks side by side, and say how they compare. One "
-        "round without --full, about two minutes. It is `python -m benchmarks.serving`, which has more options.",
+        "round without --full, of one to three minutes. It is `python -m benchmarks.serving`, which has more options.",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--artifact", type=Path, metavar="DIR", help="what to serve (the one that ships with the package)")
