@@ -7,8 +7,6 @@ import socket
 
 from app.doctor import Finding, Visit
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, asked, not listened on
-"""Where an address that means every interface can be reached from here."""
 _NOT_OURS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _MAX_ANSWER_BYTES = 4_096
 _WAIT_S = 2.0
@@ -47,7 +45,7 @@ def _taken(host: str, port: int, cause: BaseException | None) -> Finding:
 
 def _asked(host: str, port: int, path: str) -> str | None:
     """What a service of ours says to be the matter with it: empty, nothing; None: what answers is no such service."""
-    connection = http.client.HTTPConnection(_ANY.get(host, host), port, timeout=_WAIT_S)
+    connection = http.client.HTTPConnection(host, port, timeout=_WAIT_S)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -127,6 +127,8 @@ def test_a_benchmark_that_breaks(
     (tmp_path / "serving.json").write_text(json.dumps(_FIGURES), encoding="utf-8")
     assert cli.main(["bench", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().out == ""
+    ran.status = 0
+    assert cli.main(["bench"]) == 1, "nothing was measured"
 
 
 @pytest.mark.parametrize(

@@ -70,17 +70,17 @@ def test_a_language_model_that_is_not_here(monkeypatch: pytest.MonkeyPatch, tiny
     assert check_offline(visit).mend == "put that folder back there"
 
 
-@pytest.mark.parametrize(("on_device", "what"), [(None, "RAM"), (2**30, "device memory")])
+@pytest.mark.parametrize(("on_device", "what"), [(None, "1.0 GiB of RAM"), (2**31, "2.0 GiB of device memory")])
 def test_memory(on_device: int | None, what: str, tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models.pipeline, "inspect_device", lambda *_: ("a device", on_device))
     monkeypatch.setattr(doctor_service, "_free_ram", lambda: 2**30)
     visit = _visit(artifact=tiny_artifact)
     found = check_memory(visit)
     assert found.level == "ok"
-    assert found.found.startswith(f"1.0 GiB of {what} free, at most 51")
-    _refers(monkeypatch, size=2**30)
+    assert found.found.startswith(f"{what} free, at most 51")
+    _refers(monkeypatch, size=2**31)
     found = check_memory(visit)
-    assert (found.level, "at most 2.5 GiB needed" in found.found) == ("warning", True)
+    assert (found.level, "at most 4.5 GiB needed" in found.found) == ("warning", True)
 
 
 def test_memory_that_cannot_be_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
