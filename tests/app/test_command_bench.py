@@ -119,10 +119,8 @@ def test_a_table_that_loses_nothing(
     assert "1000 requests, 2 of them lost or wrong, in 100 s\n1 of 2 targets met" in out
 
 
-def test_a_benchmark_that_breaks(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(subprocess, "Popen", _Ran(1, writes=False))
+def test_a_benchmark_that_breaks(ran: _Ran, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran.status, ran.writes = 1, False
     # What another run left there is not this one's.
     (tmp_path / "serving.json").write_text(json.dumps(_FIGURES), encoding="utf-8")
     assert cli.main(["bench", "--out", str(tmp_path)]) == 1
