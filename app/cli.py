@@ -4,6 +4,7 @@ What a command needs is imported when it runs: `--help` is quick, and serving ne
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -28,6 +29,8 @@ from models.errors import DiffusionLinkError
 USAGE_STATUS = 2
 """Exit status where nothing could be begun: settings, artifact, device or port."""
 INTERRUPTED_STATUS = 130
+UNREAD_STATUS = 141
+"""Whoever read the output is gone, as after `| head`; what a shell says of a program that SIGPIPE ended."""
 
 _WITHOUT_TRAINING = (*SERVING, "doctor", "bench")
 """Commands that need not know of the training commands."""
@@ -48,14 +51,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         add_training(commands)
         arguments = joined_words(arguments)
+    if not arguments:
+        parser.print_help()
+        return USAGE_STATUS
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
+        sys.stdout.flush()
     except DiffusionLinkError as error:
         print(f"diffusion-link: {error}", file=sys.stderr)
         return USAGE_STATUS
     except KeyboardInterrupt:
         return INTERRUPTED_STATUS
+    except BrokenPipeError:
+        # Python would try to write the rest once more at its end, and fail aloud.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD_STATUS
     return status
 
 

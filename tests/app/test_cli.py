@@ -1,6 +1,7 @@
 """The command line: flags, settings, one-line errors, and what is imported when."""
 
 import argparse
+import os
 import socket
 import subprocess
 import sys
@@ -144,7 +145,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["serve", "--nonsense"], ["caption"]])
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["caption"]])
 def test_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as done:
         cli.main(arguments)
@@ -189,3 +190,17 @@ def test_serving_and_tools_do_not_know_training(command: str) -> None:
         "assert not [name for name in sys.modules if name.startswith('models.training')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_without_a_command_there_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert "train-bridge" in capsys.readouterr().out
+
+
+def test_a_reader_that_is_gone_is_no_fault() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "app.cli", "completion", "bash"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
