@@ -44,11 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.plain_image", description=__doc__)
-    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE", help="as of docker build")
+    parser.add_argument(
+        "--build-arg", action="append", default=[], type=_pair, metavar="NAME=VALUE", help="as of docker build"
+    )
     parser.add_argument("--context", type=Path, default=ROOT, help="the folder with the Dockerfile")
     parser.add_argument("--sound", type=Path, default=ROOT / "examples" / "snare_drum.wav", help="what is captioned, a WAV")
     parser.add_argument("--time", type=float, default=40, help="seconds to stop in, as of docker stop; compose grants 40")
     return parser
+
+
+def _pair(argument: str) -> tuple[str, str]:
+    name, equals, value = argument.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not NAME=VALUE")
+    return name, value
 
 
 def _go_through(options: argparse.Namespace, work: Path) -> None:
@@ -59,8 +68,7 @@ def _go_through(options: argparse.Namespace, work: Path) -> None:
     user = ordinary_user(numbers[-1] if numbers else None)
     work.chmod(0o755)
     user.own(work)
-    given = dict(argument.split("=", 1) for argument in options.build_arg)
-    image = Builder(work, context, user, given, report).build(stages, defaults)
+    image = Builder(work, context, user, dict(options.build_arg), report).build(stages, defaults)
     _serve(image, user, work / "log", options)
 
 

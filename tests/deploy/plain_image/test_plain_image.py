@@ -66,6 +66,13 @@ def _go_through(
     return outcome.returncode, outcome.stdout, outcome.stderr
 
 
+def test_a_build_argument_without_a_value_is_refused() -> None:
+    command = [sys.executable, "-m", "deploy.plain_image", "--build-arg", "WORD"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 2
+    assert "'WORD' is not NAME=VALUE" in outcome.stderr
+
+
 def test_a_dockerfile_is_followed_to_a_caption_and_an_end(tmp_path: Path) -> None:
     status, said, error = _go_through(tmp_path)
     assert (status, error) == (0, "")
