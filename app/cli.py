@@ -44,12 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=version("diffusion-link"))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_serving(commands)
-    add_tools(commands)
+    _add_plain(commands)
     if not arguments or arguments[0] not in _WITHOUT_TRAINING:
         from models.training.commands import joined_words
 
-        add_training(commands)
+        _add_training(commands)
         arguments = joined_words(arguments)
     if not arguments:
         parser.print_help()
@@ -70,17 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def add_serving(commands: Any) -> None:
-    """Add the commands that serve, or do without a server what it does."""
+def _add_plain(commands: Any) -> None:
+    """Add the commands that serve, or do without a server what it does, and the tools."""
     _add_serve(commands)
     _add_caption(commands)
     _add_index(commands)
     _add_search(commands)
     _add_plan(commands)
+    add_tools(commands, run_completion=_completion)
 
 
-def add_training(commands: Any) -> None:
-    """Add the commands that train and evaluate."""
+def _add_training(commands: Any) -> None:
     from models.training.commands import add_commands
 
     add_commands(commands)
@@ -193,6 +192,12 @@ def _plan(parsed: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(f"--device-memory: {error}") from error
     return plan(settings, device_memory, as_json=parsed.json)
+
+
+def _completion(parsed: argparse.Namespace) -> int:
+    from app.command_completion import completion
+
+    return completion(parsed.shell, _add_plain, _add_training)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ It is made once, from the very parsers that read a command line, so that Tab wai
 """
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 import shtab
@@ -21,6 +22,9 @@ _PATHS: dict[str, Any] = {
     "output": shtab.DIRECTORY,
 }
 """What is offered by the name that help has for an argument."""
+
+
+AddCommands = Callable[[Any], None]
 
 
 class _OneWord:
@@ -53,22 +57,18 @@ class _OneWord:
             before.complete = _words_or_files(first, list(longer))  # type: ignore[attr-defined]
 
 
-def completion(shell: str) -> int:
-    """Print the script; returns the exit status."""
-    print(shtab.complete(_parser(), shell))
+def completion(shell: str, add_plain: AddCommands, add_training: AddCommands) -> int:
+    """Print the script; returns the exit status. The two add what `main` has: training has commands of two words."""
+    print(shtab.complete(_parser(add_plain, add_training), shell))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(add_plain: AddCommands, add_training: AddCommands) -> argparse.ArgumentParser:
     """A parser like that of `main`, which only completes."""
-    from app.cli import add_serving, add_training
-    from app.command_tools import add_tools
-
     parser = argparse.ArgumentParser("diffusion-link")
     parser.add_argument("--version", action="version")
     commands = parser.add_subparsers(metavar="COMMAND")
-    add_serving(commands)
-    add_tools(commands)
+    add_plain(commands)
     training = _OneWord(commands)
     add_training(training)
     _offer_all(parser)

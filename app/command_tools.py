@@ -1,6 +1,7 @@
 """The flags of the tools: doctor, bench and completion."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ for good, in new shells:
 """
 
 
-def add_tools(commands: Any) -> None:
-    """Add the commands that neither serve nor train."""
+def add_tools(commands: Any, run_completion: Callable[[argparse.Namespace], int]) -> None:
+    """Add the commands that neither serve nor train; completion is run by who knows all commands."""
     _add_doctor(commands)
     _add_bench(commands)
-    _add_completion(commands)
+    _add_completion(commands, run_completion)
 
 
 def _add_doctor(commands: Any) -> None:
@@ -60,7 +61,7 @@ def _add_bench(commands: Any) -> None:
     parser.set_defaults(run=_bench)
 
 
-def _add_completion(commands: Any) -> None:
+def _add_completion(commands: Any, run: Callable[[argparse.Namespace], int]) -> None:
     parser = commands.add_parser(
         "completion",
         help="print a script that completes commands by Tab",
@@ -69,7 +70,7 @@ def _add_completion(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS)
-    parser.set_defaults(run=_completion)
+    parser.set_defaults(run=run)
 
 
 def _doctor(parsed: argparse.Namespace) -> int:
@@ -82,9 +83,3 @@ def _bench(parsed: argparse.Namespace) -> int:
     from app.command_bench import bench
 
     return bench(parsed)
-
-
-def _completion(parsed: argparse.Namespace) -> int:
-    from app.command_completion import completion
-
-    return completion(parsed.shell)
