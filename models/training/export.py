@@ -93,6 +93,7 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
         source = _read_json(source_file) if source_file.is_file() else None
         card = write_model_card(manifest, pipeline.describe(), sounds, settings.data_notice, measured, source)
         (new / MODEL_CARD_FILE).write_text(card, encoding="utf-8")
+        _let_others_read(new)
     directory = work / "artifact"
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     named = {"artifact": manifest.name, "version": manifest.version}
@@ -100,6 +101,17 @@ def export(settings: ExportRecipe, recipe: Mapping[str, Any], sounds: Sequence[s
     if measured is None:
         say("It has no measured figures: run `diffusion-link evaluate`, then export again.", measured=False)
     return directory
+
+
+def _let_others_read(artifact: Path) -> None:
+    """Give every file the mode of one that was simply written, by the umask.
+
+    safetensors writes files that their owner alone can read; a container that the artifact is mounted into has another user.
+    """
+    mode = (artifact / MODEL_CARD_FILE).stat().st_mode & 0o777
+    for path in artifact.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _save_parts(settings: ExportRecipe, work: Path, artifact: Path) -> None:

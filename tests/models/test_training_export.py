@@ -72,6 +72,13 @@ def test_weights_are_of_the_type_asked_for(work: Path, name: str, dtype: torch.d
     assert load_file(directory / "decoder" / "projector.safetensors")["mlp.0.weight"].dtype == dtype
 
 
+def test_another_user_can_read_the_artifact(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "written").touch()
+    artifact = export_parts(work)
+    modes = {path.stat().st_mode for path in artifact.rglob("*") if path.is_file()}
+    assert modes == {(tmp_path / "written").stat().st_mode}
+
+
 @pytest.fixture
 def released(work: Path, tiny_artifact: Path) -> Path:
     """The work directory, its decoder around a released language model with a trained adapter."""
