@@ -16,6 +16,7 @@ const MENDED = [
   [".opblock-summary-control a", "href", () => null], // a link within a button
   ["pre.microlight", "tabindex", () => "0"], // wider than its box, and else not to be scrolled by keys
   ["[role=region][id]", "aria-label", (region) => region.id.replaceAll("_", " ")],
+  [".examples-select-element", "aria-label", () => "Example"],
   ["[data-param-name] select", "aria-label", (field) => field.closest("[data-param-name]").dataset.paramName],
 ];
 

@@ -16,7 +16,7 @@ def test_the_docs_work_without_a_network_and_for_everybody(open_page: Open) -> N
     expect(page.locator(".live-responses-table")).to_contain_text('"ok"')
     page.get_by_text("/caption", exact=True).click()
     expect(page.locator("[data-param-name=candidates]")).to_be_visible()
-    assert page.url.endswith("#/default/caption_caption_post")
+    assert page.url.endswith("#/captions/caption_sounds")
     check(page)
     page.get_by_role("button", name="Expand all").first.click()
     check(page)
