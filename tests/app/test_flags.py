@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from app.command_tools import add_tools
 from app.flags import (
     UsageError,
     add_address_flags,
@@ -53,7 +52,7 @@ def test_help_tells_the_default() -> None:
 
 def test_every_command_speaks_json() -> None:
     commands = argparse.ArgumentParser().add_subparsers()
-    for add in (cli.add_serving, add_tools, cli.add_training):
+    for add in (cli._add_plain, cli._add_training):
         add(commands)
     assert len(commands.choices) >= 17
     for name, command in commands.choices.items():

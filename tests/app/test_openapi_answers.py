@@ -193,4 +193,6 @@ async def test_what_is_answered_is_declared_and_what_is_declared_is_answered(
     outside = ("", "not_found", "method_not_allowed")
     answered = {(path, type) for path, type in seen.answers if type not in outside}
     assert answered == _declared(create_app(ServiceSettings(api_keys_file=keys)).openapi())
-    assert {(row.type, row.example) for row in TABLE if row.example} <= seen.messages
+    # Which of its messages a request gets that the service stops on is a matter of the moment.
+    said = {(row.type, row.example) for row in TABLE if row.example and row.type != "shutting_down"}
+    assert said <= seen.messages
