@@ -18,7 +18,6 @@ from app.logs import configure_logging
 from app.main import create_app
 from app.service import Service
 from app.settings import ServiceSettings
-from models.artifact import EMBEDDED_ARTIFACT
 from models.errors import DiffusionLinkError
 
 SAMPLE_FILE = "examples/snare_drum.wav"
@@ -80,7 +79,7 @@ def serve(settings: ServiceSettings) -> int:
     configure_logging()
     with bind_port(settings.host, settings.port) as listener:
         # Loaded here and not by the app's lifespan, so that its faults are one line and not a traceback.
-        _log.info("loading %s", settings.artifact or EMBEDDED_ARTIFACT)
+        _log.info("loading %s", settings.artifact_folder)
         pipeline = load_pipeline(settings)
         return run_server(create_app(settings, load=lambda *_: pipeline), settings, listener)
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
 from app.settings import ServiceSettings
-from models.artifact import EMBEDDED_ARTIFACT
+
+if TYPE_CHECKING:
+    from models.pipeline import Reference
 
 Level = Literal["ok", "warning", "wrong", "skipped"]
 
@@ -40,7 +43,14 @@ class Visit:
     @property
     def artifact(self) -> Path:
         """The folder that would be served."""
-        return self.settings.artifact or EMBEDDED_ARTIFACT
+        return self.settings.artifact_folder
+
+    @cached_property
+    def reference(self) -> "Reference | None":
+        """The language model that the artifact refers to; looked at once, since all of its files are hashed."""
+        from models.pipeline import inspect_reference
+
+        return inspect_reference(self.artifact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,12 +133,12 @@ def check_threads(visit: Visit) -> Finding:
 def check_audio(_: Visit) -> Finding:
     """Whether every format of sounds can be read."""
     try:
-        from models.audio import libsndfile_formats
+        from models.audio import FORMATS, libsndfile_formats
     except (ImportError, OSError) as error:
         return Finding("wrong", f"libsndfile cannot be loaded: {error}", "pip install --force-reinstall soundfile")
     version, formats = libsndfile_formats()
     found = f"libsndfile {version} reads {', '.join(formats)}"
-    if missing := [name for name in ("WAV", "FLAC", "OGG", "MP3") if name not in formats]:
+    if missing := [name for name in FORMATS if name not in formats]:
         mend = "pip install --upgrade soundfile, which brings a libsndfile of 1.1 or later"
         return Finding("warning" if missing == ["MP3"] else "wrong", f"{found}, and no {', '.join(missing)}", mend)
     return Finding("ok", found)

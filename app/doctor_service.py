@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.doctor import Finding, Visit, size_of
 from app.schemas import CaptionOptions, ErrorDetail
-from models.artifact import EMBEDDED_ARTIFACT, verify_artifact
+from models.artifact import EMBEDDED_ARTIFACT, MANIFEST_FILE, verify_artifact
 from models.errors import ArtifactError, DiffusionLinkError
 
 _WORKING_BYTES = 512 * 2**20
@@ -31,7 +31,7 @@ def check_artifact(visit: Visit) -> Finding:
     except ArtifactError as error:
         if folder == EMBEDDED_ARTIFACT:
             return Finding("wrong", str(error), "install the package again: this file of it was changed")
-        if not (folder / "artifact.json").is_file():
+        if not (folder / MANIFEST_FILE).is_file():
             return Finding("wrong", str(error), "give --artifact a folder that `diffusion-link export` wrote")
         return Finding("wrong", str(error), "copy the artifact again from where it was made, or export it again")
     size = size_of(sum((folder / name).stat().st_size for name in manifest.files))
@@ -40,9 +40,7 @@ def check_artifact(visit: Visit) -> Finding:
 
 def check_offline(visit: Visit) -> Finding:
     """Whether the service starts without a network."""
-    from models.pipeline import inspect_reference
-
-    reference = inspect_reference(visit.artifact)
+    reference = visit.reference
     if reference is None:
         return Finding("ok", "nothing of the artifact comes from a hub")
     if reference.fault:
@@ -59,9 +57,9 @@ def check_offline(visit: Visit) -> Finding:
 
 def check_memory(visit: Visit) -> Finding:
     """Whether the weights, in 32 bits where they are stored in 16, have room."""
-    from models.pipeline import inspect_device, inspect_reference
+    from models.pipeline import inspect_device
 
-    reference = inspect_reference(visit.artifact)
+    reference = visit.reference
     stored = sum(path.stat().st_size for path in visit.artifact.rglob("*.safetensors"))
     needed = 2 * (stored + (reference.size if reference else 0)) + _WORKING_BYTES
     _, on_device = inspect_device(visit.settings.device, visit.settings.precision)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.settings import ServiceSettings
-from models.artifact import EMBEDDED_ARTIFACT
 from models.pipeline import Pipeline
 
 Load = Callable[[Path, str, int | None, str, bool], Pipeline]
@@ -18,6 +17,5 @@ def load_pipeline(settings: ServiceSettings, load: Load | None = None) -> Pipeli
         ArtifactError: the artifact cannot be used.
         DeviceError: the device is not there or too small, or cannot do what was asked of it.
     """
-    artifact = settings.artifact or EMBEDDED_ARTIFACT
     load = load or Pipeline.load
-    return load(artifact, settings.device, settings.cpu_threads, settings.precision, settings.compile)
+    return load(settings.artifact_folder, settings.device, settings.cpu_threads, settings.precision, settings.compile)

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.artifact import EMBEDDED_ARTIFACT
+
 _MIB = 1024 * 1024
 
 
@@ -71,6 +73,11 @@ class ServiceSettings(BaseSettings):
         60.0, gt=0, description="Seconds that one batch may take; past them the service says that it is not live."
     )
     drain_timeout_s: float = Field(30.0, gt=0, description="Seconds that accepted requests have to finish on shutdown.")
+
+    @property
+    def artifact_folder(self) -> Path:
+        """What is served: the artifact that is set, or else the one that ships with the package."""
+        return self.artifact or EMBEDDED_ARTIFACT
 
     @property
     def max_text_body_bytes(self) -> int:

@@ -35,7 +35,10 @@ MIN_TAIL_S = 1.0
 """A remainder shorter than this, after a full window, is left out: repeated ten times and more, a sliver becomes a buzz."""
 _MIN_TAIL_SAMPLES = int(MIN_TAIL_S * SAMPLE_RATE_HZ)
 
-_FORMATS = {"WAV", "WAVEX", "RF64", "FLAC", "OGG", "MP3"}
+FORMATS = ("WAV", "FLAC", "OGG", "MP3")
+"""What people may send."""
+_LIBSNDFILE_FORMATS = {*FORMATS, "WAVEX", "RF64"}
+"""As libsndfile names them: two more are WAV too."""
 _MAGICS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3")
 """First bytes of these formats, MP3 without tags aside; libsndfile's parsers of twenty others see no stranger's bytes."""
 _BLOCK_FRAMES = 65_536
@@ -48,7 +51,7 @@ _NO_SAMPLES: Float32[np.ndarray, " samples"] = np.zeros(0, dtype=np.float32)
 
 def libsndfile_formats() -> tuple[str, list[str]]:
     """The version of libsndfile, and which of our formats it can read; MP3 came with 1.1."""
-    return sf.__libsndfile_version__, [name for name in ("WAV", "FLAC", "OGG", "MP3") if name in sf.available_formats()]
+    return sf.__libsndfile_version__, [name for name in FORMATS if name in sf.available_formats()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ def _open(data: bytes) -> sf.SoundFile:
 
 
 def _check_header(file: sf.SoundFile, limits: AudioLimits) -> None:
-    if file.format not in _FORMATS:
+    if file.format not in _LIBSNDFILE_FORMATS:
         raise UnreadableAudioError(f"{file.format} files are not supported; send WAV, FLAC, OGG or MP3")
     rate, channels = file.samplerate, file.channels
     if not limits.min_sample_rate_hz <= rate <= limits.max_sample_rate_hz:

@@ -49,38 +49,44 @@ def test_the_artifact_of_the_package_is_mended_by_the_package(tmp_path: Path, mo
 
 
 def test_without_a_network(monkeypatch: pytest.MonkeyPatch, tiny_artifact: Path) -> None:
-    visit = _visit(artifact=tiny_artifact)
-    assert check_offline(visit).level == "ok"
+    assert check_offline(_visit(artifact=tiny_artifact)).level == "ok"
     _refers(monkeypatch)
-    found = check_offline(visit)
+    found = check_offline(_visit(artifact=tiny_artifact))
     assert (found.level, found.mend) == ("warning", "set HF_HUB_OFFLINE=1")
     for value, level in {"1": "ok", "true": "ok", "on": "ok", "0": "warning", "": "warning"}.items():
         assert check_offline(_visit({"HF_HUB_OFFLINE": value}, artifact=tiny_artifact)).level == level, value
     _refers(monkeypatch, revision=None, source="/there")
-    assert check_offline(visit).level == "ok", "a folder needs no network"
+    assert check_offline(_visit(artifact=tiny_artifact)).level == "ok", "a folder needs no network"
 
 
 def test_a_language_model_that_is_not_here(monkeypatch: pytest.MonkeyPatch, tiny_artifact: Path) -> None:
-    visit = _visit(artifact=tiny_artifact)
     _refers(monkeypatch, fault="not in the cache")
-    found = check_offline(visit)
+    found = check_offline(_visit(artifact=tiny_artifact))
     assert (found.level, found.found) == ("wrong", "the artifact needs a language model: not in the cache")
     assert found.mend == "with a network, once: hf download team/model --revision abc"
     _refers(monkeypatch, fault="gone", revision=None)
-    assert check_offline(visit).mend == "put that folder back there"
+    assert check_offline(_visit(artifact=tiny_artifact)).mend == "put that folder back there"
 
 
 @pytest.mark.parametrize(("on_device", "what"), [(None, "1.0 GiB of RAM"), (2**31, "2.0 GiB of device memory")])
 def test_memory(on_device: int | None, what: str, tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models.pipeline, "inspect_device", lambda *_: ("a device", on_device))
     monkeypatch.setattr(doctor_service, "_free_ram", lambda: 2**30)
-    visit = _visit(artifact=tiny_artifact)
-    found = check_memory(visit)
+    found = check_memory(_visit(artifact=tiny_artifact))
     assert found.level == "ok"
     assert found.found.startswith(f"{what} free, at most 51")
     _refers(monkeypatch, size=2**31)
-    found = check_memory(visit)
+    found = check_memory(_visit(artifact=tiny_artifact))
     assert (found.level, "at most 4.5 GiB needed" in found.found) == ("warning", True)
+
+
+def test_a_language_model_is_looked_at_once(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(models.pipeline, "inspect_reference", looked.append)
+    visit = _visit(artifact=tiny_artifact)
+    check_offline(visit)
+    check_memory(visit)
+    assert looked == [tiny_artifact]
 
 
 def test_memory_that_cannot_be_told(tiny_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
